@@ -1,0 +1,72 @@
+"""Hashes of files, and writing them so that a killed run leaves nothing half-written."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from cvgl_bench.errors import DataError
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of the bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal, without holding it in memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, data: bytes, *, scratch: Path | None = None) -> None:
+    """Write a file that exists whole or not at all: temporary name, fsync, then rename.
+
+    Args:
+        path: where the file shall be; its folder is made.
+        data: its content.
+        scratch: folder of the temporary file, on the same disk; the file's own folder if None.
+
+    Raises:
+        DataError: the disk is full or the place cannot be written.
+    """
+    folder = scratch or path.parent
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o666 & ~_UMASK)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise DataError(f"cannot write {path}: {error.strerror}.") from error
+
+
+def read(path: Path) -> bytes:
+    """Read a file whole.
+
+    Raises:
+        DataError: it is missing or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}.") from error
+
+
+def _read_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _read_umask()
