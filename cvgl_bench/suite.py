@@ -1,0 +1,231 @@
+"""A suite is one benchmark: data, views, corruptions, severities and seed, in one TOML file."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from corruptions import CORRUPTIONS, FAMILY_OF, SEVERITIES
+from cvgl_bench.errors import SuiteError, unknown
+from cvgl_bench.views import parse_view
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SUITES_FOLDER = Path(__file__).parent / "suites"
+CLEAN = "clean"
+MIXED = "mixed"
+
+
+class Cell(BaseModel):
+    """One condition under which all queries are scored.
+
+    Attributes:
+        view: a view's name, "full" for the panorama as it is.
+        corruption: a corruption's name, "clean" for none, "mixed" for one drawn a query.
+        severity: 1 (mild) to 5 (severe); 0 for clean and mixed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    view: str
+    corruption: str
+    severity: Annotated[int, Field(ge=0, le=5)]
+
+    @property
+    def folder(self) -> str:
+        """The cell's folder in a set, as the published sets name it; "" is the set's root."""
+        parts = [] if self.view == "full" else [f"view-{self.view}"]
+        if self.corruption == CLEAN:
+            parts.append(CLEAN)
+        elif self.corruption != MIXED:
+            parts += [f"severity-{self.severity}", FAMILY_OF[self.corruption], self.corruption]
+        return "/".join(parts)
+
+    def __str__(self) -> str:
+        name = self.corruption if self.severity == 0 else f"{self.corruption} {self.severity}"
+        return name if self.view == "full" else f"{name} ({self.view})"
+
+
+class Suite(BaseModel):
+    """A benchmark's definition, read from TOML; see the comments in `suites/cvusa-c.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    version: Annotated[int, Field(ge=1)]
+    title: str
+    dataset: str
+    split: str
+    pairs: Annotated[int, Field(ge=1)]
+    form: Literal["grid", "mixed"]
+    profile: Literal["standard"]
+    seed: Annotated[int, Field(ge=0)]
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
+    views: Annotated[tuple[str, ...], Field(min_length=1)]
+    severities: tuple[Annotated[int, Field(ge=1, le=5)], ...]
+    corruptions: tuple[str, ...]
+    mce_reference: str = ""
+
+    @field_validator("views")
+    @classmethod
+    def _views_exist(cls, views: tuple[str, ...]) -> tuple[str, ...]:
+        return unique("view", (parse_view(view).name for view in views))
+
+    @field_validator("corruptions")
+    @classmethod
+    def _corruptions_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in CORRUPTIONS:
+                raise SuiteError(unknown("corruption", name, CORRUPTIONS))
+        return unique("corruption", names)
+
+    @property
+    def label(self) -> str:
+        """Name and version in one word, as in file names and tables."""
+        return f"{self.name}-{self.version}"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that changes a pixel or a score, corruption parameters included."""
+        definition = self.model_dump(mode="json", exclude={"title"})
+        definition["parameters"] = {name: SEVERITIES[name] for name in self.corruptions}
+        text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every cell that a complete record of this suite holds, clean ones first in each view."""
+        return self.select()
+
+    def select(
+        self,
+        *,
+        views: Sequence[str] | None = None,
+        corruptions: Sequence[str] | None = None,
+        severities: Sequence[int] | None = None,
+    ) -> tuple[Cell, ...]:
+        """Pick cells, in the suite's own order; the clean ones are always among them.
+
+        Args:
+            views: any views, also ones that the suite does not list; the suite's own if None.
+            corruptions: some of the suite's; all if None, only clean cells if empty.
+            severities: some of the suite's; all if None.
+
+        Raises:
+            SuiteError: the suite does not have it, or cannot be cut that way.
+        """
+        if self.form == "mixed" and (corruptions or severities is not None):
+            raise SuiteError(
+                f"{self.name} draws one corruption and severity for each query; "
+                "it has no corruptions or severities to choose from."
+            )
+        for name in corruptions or ():
+            if name not in self.corruptions:
+                raise SuiteError(unknown(f"corruption of {self.name}", name, self.corruptions))
+        for severity in severities or ():
+            if severity not in self.severities:
+                raise SuiteError(
+                    f"{self.name} has the severities {self.severities}, not {severity}."
+                )
+        chosen = self.views if views is None else [parse_view(view).name for view in views]
+        return tuple(
+            cell
+            for view in unique("view", chosen)
+            for cell in (
+                Cell(view=view, corruption=CLEAN, severity=0),
+                *self._corrupted(view, corruptions, severities),
+            )
+        )
+
+    def _corrupted(
+        self, view: str, corruptions: Sequence[str] | None, severities: Sequence[int] | None
+    ) -> list[Cell]:
+        if self.form == "mixed":
+            if corruptions is not None:
+                return []
+            return [Cell(view=view, corruption=MIXED, severity=0)]
+        return [
+            Cell(view=view, corruption=corruption, severity=severity)
+            for corruption in self.corruptions
+            if corruptions is None or corruption in corruptions
+            for severity in self.severities
+            if severities is None or severity in severities
+        ]
+
+
+def check_size(suite: Suite, queries: int, references: int, *, partial: bool) -> tuple[str, ...]:
+    """Compare the pictures at hand with those that the suite asks for.
+
+    Args:
+        suite: the benchmark.
+        queries: how many there are.
+        references: how many tiles the gallery has.
+        partial: the user has said that fewer or other pictures are meant.
+
+    Returns:
+        Why scores on them compare with no others; empty if they do.
+
+    Raises:
+        SuiteError: they are not the suite's, and `partial` is not set.
+    """
+    found = {"queries": queries, "references": references}
+    reasons = tuple(
+        f"{count:,} {what} where {suite.name} has {suite.pairs:,}"
+        for what, count in found.items()
+        if count != suite.pairs
+    )
+    if reasons and not partial:
+        raise SuiteError(
+            f"{' and '.join(reasons)}: scores on them compare with no others. Complete the data, "
+            "or go on with --partial, which marks every later record as not comparable."
+        )
+    return reasons
+
+
+def unique(what: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names as a tuple.
+
+    Raises:
+        SuiteError: one is named twice.
+    """
+    result = tuple(names)
+    twice = sorted({name for name in result if result.count(name) > 1})
+    if twice:
+        raise SuiteError(f"{what} '{twice[0]}' is named twice.")
+    return result
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that come with the package."""
+    return sorted(path.stem for path in SUITES_FOLDER.glob("*.toml"))
+
+
+def load_suite(name: str) -> Suite:
+    """Read a suite.
+
+    Args:
+        name: a suite that comes with the package, or the path of a TOML file.
+
+    Raises:
+        SuiteError: there is none of that name, or the file says something it may not.
+    """
+    path = Path(name) if name.endswith(".toml") else SUITES_FOLDER / f"{name}.toml"
+    if not name.endswith(".toml") and name not in suite_names():
+        raise SuiteError(f"{unknown('suite', name, suite_names())} Your own: a .toml file.")
+    try:
+        return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SuiteError(f"cannot read the suite {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path} is not TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SuiteError(f"{path}: {where}: {first['msg']}.") from error

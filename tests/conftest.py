@@ -1,0 +1,92 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvgl_bench.suite import Suite
+
+
+def _picture(rng, height, width):
+    small = rng.integers(0, 256, (max(2, height // 8), max(2, width // 8), 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def make_cvusa(tmp_path):
+    """A function that writes a fake CVUSA folder and returns it."""
+
+    def make(pairs=3, *, name="cvusa", panorama=(32, 96), tile=40, split="val", positions=True):
+        root = tmp_path / name
+        rng = np.random.default_rng(11)
+        for folder in ("bingmap/19", "streetview/panos", "splits", "split_locations"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        rows = []
+        for number in range(1, pairs + 1):
+            image_id = f"{number:07d}"
+            aerial, ground = f"bingmap/19/{image_id}.jpg", f"streetview/panos/{image_id}.jpg"
+            _picture(rng, tile, tile).save(root / aerial, quality=95)
+            _picture(rng, *panorama).save(root / ground, quality=95)
+            rows.append([aerial, ground, f"streetview/annotations/{image_id}.png"])
+        with (root / "splits" / f"{split}-19zl.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+        if positions:
+            with (root / "split_locations" / "all.csv").open("w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerows([40 + i, -100 - i, 40.5 + i, -100.5 - i, 0] for i in range(pairs))
+        return root
+
+    return make
+
+
+@pytest.fixture
+def make_town_folder(make_cvusa):
+    """A function that writes a fake CVTown folder (CVUSA's layout and a town.json)."""
+
+    def make(pairs=3, **options):
+        root = make_cvusa(pairs, name="town", **options)
+        (root / "town.json").write_text(json.dumps({"name": "cvtown"}))
+        return root
+
+    return make
+
+
+@pytest.fixture
+def small_suite():
+    """A function that makes a suite of few cells on the fake CVUSA."""
+
+    def make(**changes):
+        fields = {
+            "name": "small-c",
+            "version": 1,
+            "title": "few cells",
+            "dataset": "cvusa",
+            "split": "val",
+            "pairs": 3,
+            "form": "grid",
+            "profile": "standard",
+            "seed": 5,
+            "jpeg_quality": 75,
+            "views": ["full"],
+            "severities": [1, 5],
+            "corruptions": ["gaussian_noise", "contrast"],
+        }
+        return Suite.model_validate(fields | changes)
+
+    return make
+
+
+@pytest.fixture
+def suite_file(small_suite, tmp_path):
+    """A function that writes such a suite as TOML."""
+
+    def write(**changes):
+        lines = []
+        for key, value in small_suite(**changes).model_dump(mode="json").items():
+            lines.append(f"{key} = {json.dumps(value)}")
+        path = tmp_path / "small-c.toml"
+        path.write_text("\n".join(lines))
+        return path
+
+    return write

@@ -1,0 +1,156 @@
+import pytest
+
+from corruptions import CORRUPTIONS
+from cvgl_bench.errors import SuiteError
+from cvgl_bench.suite import Cell, check_size, load_suite, suite_names
+
+# A fingerprint may change only together with the suite's version, under "Changes scores" in the
+# CHANGELOG: it stands for every pixel and score that was ever published with that version.
+FINGERPRINTS = {
+    "cvact-test-c-all": (1, ""),
+    "cvact-val-c": (1, ""),
+    "cvact-val-c-all": (1, ""),
+    "cvtown-c": (1, ""),
+    "cvusa-c": (1, ""),
+    "cvusa-c-all": (1, ""),
+}
+
+
+def test_a_version_is_bound_to_its_fingerprint():
+    found = {}
+    for name in suite_names():
+        suite = load_suite(name)
+        found[name] = (suite.version, suite.fingerprint[:16])
+    assert found == FINGERPRINTS
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_packaged_suites_have_all_sixteen_corruptions_and_the_files_name(name):
+    suite = load_suite(name)
+    assert suite.name == name
+    assert suite.corruptions == tuple(CORRUPTIONS)
+
+
+def test_a_grid_has_81_cells_clean_first():
+    cells = load_suite("cvusa-c").cells
+    assert len(cells) == 81
+    assert cells[0] == Cell(view="full", corruption="clean", severity=0)
+    assert len(set(cells)) == 81
+
+
+def test_folders_are_the_published_ones():
+    cell = Cell(view="full", corruption="gaussian_noise", severity=3)
+    assert cell.folder == "severity-3/noise/gaussian_noise"
+    assert cell.model_copy(update={"view": "fov90"}).folder == (
+        "view-fov90/severity-3/noise/gaussian_noise"
+    )
+    assert Cell(view="full", corruption="clean", severity=0).folder == "clean"
+    assert Cell(view="full", corruption="mixed", severity=0).folder == ""
+
+
+def test_a_selection_keeps_clean_and_the_suites_order(small_suite):
+    cells = small_suite().select(corruptions=["contrast"], severities=[5], views=["fov90", "full"])
+    assert [str(cell) for cell in cells] == [
+        "clean (fov90)",
+        "contrast 5 (fov90)",
+        "clean",
+        "contrast 5",
+    ]
+    assert [str(cell) for cell in small_suite().select(corruptions=[])] == ["clean"]
+
+
+def test_a_mixed_suite_has_one_drawn_cell(small_suite):
+    suite = small_suite(form="mixed")
+    assert [str(cell) for cell in suite.cells] == ["clean", "mixed"]
+    with pytest.raises(SuiteError, match="draws one corruption"):
+        suite.select(corruptions=["contrast"])
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"corruptions": ["contrasts"]}, "Did you mean 'contrast'"),
+        ({"severities": [3]}, "not 3"),
+        ({"views": ["fov900"]}, "field of view"),
+        ({"views": ["full", "heading360"]}, "named twice"),
+    ],
+)
+def test_a_selection_that_the_suite_lacks_is_refused(small_suite, choice, message):
+    with pytest.raises(SuiteError, match=message):
+        small_suite().select(**choice)
+
+
+def test_everything_but_the_title_changes_the_fingerprint(small_suite):
+    one = small_suite()
+    assert small_suite(title="other words").fingerprint == one.fingerprint
+    for change in (
+        {"seed": 6},
+        {"jpeg_quality": 76},
+        {"severities": [1, 4]},
+        {"corruptions": ["contrast", "gaussian_noise"]},
+        {"views": ["fov90"]},
+        {"pairs": 4},
+        {"version": 2},
+        {"form": "mixed"},
+    ):
+        assert small_suite(**change).fingerprint != one.fingerprint, change
+
+
+def test_a_corruptions_number_changes_the_fingerprint(small_suite, monkeypatch):
+    before = small_suite().fingerprint
+    monkeypatch.setitem(
+        __import__("corruptions").SEVERITIES["contrast"], "factor_for_test", [1, 2, 3, 4, 5]
+    )
+    assert small_suite().fingerprint != before
+
+
+def test_a_file_of_your_own_is_read(suite_file, small_suite):
+    assert load_suite(str(suite_file())) == small_suite()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "is not TOML"),
+        ('name = "x"', "Field required"),
+        ("\xff", "version"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_fault(tmp_path, text, message):
+    path = tmp_path / "broken.toml"
+    path.write_text(text)
+    with pytest.raises(SuiteError, match=message if message != "version" else r"broken\.toml"):
+        load_suite(str(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("name = '../x'", "name"),
+        ("colour = 1", "colour"),
+        ("severities = [0]", "severities"),
+        ("corruptions = ['rain']", "unknown corruption 'rain'"),
+        ("corruptions = ['fog', 'fog']", "named twice"),
+        ("profile = 'published'", "profile"),
+    ],
+)
+def test_a_suite_that_says_what_it_may_not_is_refused(suite_file, change, message):
+    path = suite_file()
+    key = change.split(" ")[0]
+    kept = [line for line in path.read_text().splitlines() if not line.startswith(f"{key} ")]
+    path.write_text("\n".join([*kept, change]))
+    with pytest.raises(SuiteError, match=message):
+        load_suite(str(path))
+
+
+def test_an_unknown_suite_gets_the_nearest_name():
+    with pytest.raises(SuiteError, match="Did you mean 'cvusa-c'"):
+        load_suite("cvusa_c")
+
+
+def test_fewer_pictures_are_refused_unless_they_are_meant(small_suite):
+    suite = small_suite()
+    assert check_size(suite, 3, 3, partial=False) == ()
+    with pytest.raises(SuiteError, match="2 queries where small-c has 3"):
+        check_size(suite, 2, 3, partial=False)
+    assert check_size(suite, 2, 3, partial=True) == ("2 queries where small-c has 3",)
