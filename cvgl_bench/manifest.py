@@ -1,0 +1,189 @@
+"""What a generated set says of itself: a row an output, and a page about the whole."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cvgl_bench import parquet
+from cvgl_bench.datasets import Dataset
+from cvgl_bench.errors import DataError
+from cvgl_bench.files import read, sha256, write_atomically
+from cvgl_bench.rendering import Output, Rendered, Source, parameters_json, pixel_sha256
+from cvgl_bench.suite import Cell, Suite
+from cvgl_bench.views import draw_heading
+
+MANIFEST = "manifest.parquet"
+SET_PAGE = "set.json"
+HEADINGS = "headings.csv"
+
+SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("image_id", pa.string()),
+        ("view", pa.string()),
+        ("heading_degrees", pa.float64()),
+        ("fov_degrees", pa.float64()),
+        ("cell", pa.string()),
+        ("corruption", pa.string()),
+        ("severity", pa.int8()),
+        ("parameters", pa.string()),
+        ("seed", pa.string()),
+        ("source_sha256", pa.string()),
+        ("pixel_sha256", pa.string()),
+        ("file_sha256", pa.string()),
+        ("bytes", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("codec", pa.string()),
+        ("versions", pa.string()),
+    ]
+)
+
+
+class SetPage(BaseModel):
+    """What a finished set is: `set.json`, written last, so a set that has one is whole."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    suite: str
+    version: int
+    fingerprint: str
+    profile: str
+    form: str
+    dataset: str
+    ids_sha256: str
+    queries: Annotated[int, Field(ge=1)]
+    partial: bool
+    cells: tuple[Cell, ...]
+    images: int
+    manifest_sha256: str
+    headings_sha256: str
+
+    @classmethod
+    def of(cls, suite: Suite, **facts: object) -> "SetPage":
+        """Make the page of a set of this suite; `facts` are the fields that a suite lacks."""
+        return cls.model_validate(
+            {
+                "suite": suite.name,
+                "version": suite.version,
+                "fingerprint": suite.fingerprint,
+                "profile": suite.profile,
+                "form": suite.form,
+                "dataset": suite.dataset,
+                **facts,
+            }
+        )
+
+
+def manifest_row(output: Output, source: Source, rendered: Rendered) -> dict[str, object]:
+    """Describe an output, so that it can be checked and made again."""
+    height, width = rendered.pixels.shape[:2]
+    return {
+        "path": output.path,
+        "image_id": output.image_id,
+        "view": output.cell.view,
+        "heading_degrees": output.heading_degrees,
+        "fov_degrees": output.fov_degrees,
+        "cell": output.cell.corruption,
+        "corruption": output.corruption,
+        "severity": output.severity,
+        "parameters": parameters_json(output),
+        "seed": f"{output.seed:064x}",
+        "source_sha256": source.sha256,
+        "pixel_sha256": pixel_sha256(rendered.pixels),
+        "file_sha256": sha256(rendered.data),
+        "bytes": len(rendered.data),
+        "width": width,
+        "height": height,
+        "codec": rendered.codec,
+        "versions": versions(),
+    }
+
+
+def versions() -> str:
+    """Versions of everything that shapes a pixel, in one line."""
+    import cv2
+    import numba
+    import numpy as np
+    import PIL
+    import scipy
+
+    from cvgl_bench import __version__
+
+    return (
+        f"cvgl-bench {__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
+        f"opencv {cv2.__version__}, numba {numba.__version__}, pillow {PIL.__version__}"
+    )
+
+
+def as_table(rows: list[dict[str, object]]) -> pa.Table:
+    """Put rows of `manifest_row` into a table."""
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def manifest_bytes(table: pa.Table) -> bytes:
+    """Write a manifest as Parquet, sorted by path: the same rows give the same bytes."""
+    return parquet.to_bytes(table, sort_by="path")
+
+
+def headings_csv(suite: Suite, dataset: Dataset) -> bytes:
+    """Each query's drawn heading, which every view uses that names none itself."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image_id", "heading_degrees"])
+    for pair in dataset.pairs:
+        writer.writerow([pair.id, draw_heading(suite.seed, dataset.name, pair.id)])
+    return text.getvalue().encode()
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a manifest, or the part of one that a finished unit left.
+
+    Raises:
+        DataError: it is missing, or no manifest.
+    """
+    data = read(path)
+    try:
+        table = parquet.from_bytes(data)
+    except ValueError as error:
+        raise DataError(f"{path} is not a readable manifest: {error}.") from error
+    if not table.schema.equals(SCHEMA):
+        raise DataError(f"{path} has other columns than a manifest of this version.")
+    return table
+
+
+def write_set_page(out: Path, page: SetPage) -> None:
+    """Write `set.json`."""
+    text = json.dumps(page.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+    write_atomically(out / SET_PAGE, text.encode())
+
+
+def read_set(out: Path) -> tuple[SetPage, pa.Table]:
+    """Read a finished set's page and manifest.
+
+    Raises:
+        DataError: the folder holds no finished set, or its manifest is not the one that the page
+            was written for.
+    """
+    if not (out / SET_PAGE).is_file():
+        raise DataError(
+            f"{out} holds no finished set (no {SET_PAGE}). "
+            "Run cvgl-bench generate with the same options until it says that the set is complete."
+        )
+    try:
+        page = SetPage.model_validate_json(read(out / SET_PAGE))
+    except ValidationError as error:
+        raise DataError(f"{out / SET_PAGE} is not what generate wrote: {error}.") from error
+    data = read(out / MANIFEST)
+    if sha256(data) != page.manifest_sha256:
+        raise DataError(
+            f"{out / MANIFEST} is not the manifest that {SET_PAGE} was written for. "
+            "Make the set again."
+        )
+    return page, read_table(out / MANIFEST)
