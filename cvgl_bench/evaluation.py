@@ -1,0 +1,221 @@
+"""The one place that joins suite, data, model, embedding, scores and record."""
+
+import datetime
+import io
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cvgl_bench import __version__
+from cvgl_bench.codec import decode
+from cvgl_bench.datasets import Dataset, Pair, load_dataset
+from cvgl_bench.embedding import Device, embed, resolve_device
+from cvgl_bench.errors import ModelError, RecordError
+from cvgl_bench.executors import Progress, no_progress
+from cvgl_bench.files import read, sha256, write_atomically
+from cvgl_bench.models.adapter import Adapter
+from cvgl_bench.pictures import Pictures, RenderedPictures, cells_of_set, open_set
+from cvgl_bench.record import DataCard, ModelCard, Provenance, Record, read_record
+from cvgl_bench.scoring import (
+    INDEX,
+    RECORD,
+    REFERENCES,
+    CellFile,
+    EmbeddingsIndex,
+    score,
+    write_index,
+)
+from cvgl_bench.suite import Cell, Suite, check_size
+
+Image = NDArray[np.uint8]
+EMBEDDINGS = "embeddings"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What to evaluate on what.
+
+    Attributes:
+        suite: the benchmark.
+        dataset: its data; all tiles are the gallery.
+        pictures: where the queries come from.
+        cells: which cells to score.
+        adapter: the model.
+        not_comparable: why the scores compare with no others; empty if they do.
+    """
+
+    suite: Suite
+    dataset: Dataset
+    pictures: Pictures
+    cells: Sequence[Cell]
+    adapter: Adapter
+    not_comparable: tuple[str, ...] = ()
+
+
+def plan_evaluation(
+    suite: Suite,
+    data: Path,
+    adapter: Adapter,
+    *,
+    set_folder: Path | None = None,
+    cells: Sequence[Cell] | None = None,
+    partial: bool = False,
+) -> Evaluation:
+    """Plan an evaluation, and refuse what would not compare.
+
+    Args:
+        suite: the benchmark.
+        data: the data set's folder.
+        adapter: the model.
+        set_folder: a generated set; None renders the pictures on the fly.
+        cells: which cells; all that the set (or, on the fly, the suite) has if None.
+        partial: the user has said that fewer or other pictures are meant.
+
+    Raises:
+        CvglBenchError: data, set or counts are not the suite's.
+    """
+    dataset = load_dataset(suite.dataset, data, suite.split)
+    pictures: Pictures
+    if set_folder is None:
+        pictures = RenderedPictures(suite, dataset.name, dataset.pairs)
+        chosen = suite.cells if cells is None else tuple(cells)
+    else:
+        opened = open_set(set_folder, suite, dataset)
+        pictures, chosen = opened, cells_of_set(opened, cells)
+    queries, references = len(pictures.queries), len(dataset.pairs)
+    reasons = check_size(suite, queries, references, partial=partial)
+    return Evaluation(suite, dataset, pictures, chosen, adapter, reasons)
+
+
+def evaluate(
+    job: Evaluation,
+    out: Path,
+    *,
+    device: Device = "auto",
+    batch_size: int = 32,
+    progress: Progress = no_progress,
+) -> Record:
+    """Embed the gallery once and every cell's queries, score them, and write the run.
+
+    Args:
+        job: what to evaluate.
+        out: the run's folder; gets `embeddings/`, `ranks.parquet` and `record.json`.
+        device: "auto", "cpu" or "cuda".
+        batch_size: pictures at a time.
+        progress: told 1 for each picture embedded.
+
+    Raises:
+        CvglBenchError: a picture or an embedding is broken; no record is written.
+    """
+    folder = out / EMBEDDINGS
+    _refuse_another_run(out, job)
+    (folder / INDEX).unlink(missing_ok=True)
+    run = partial(embed, job.adapter, device=device, batch_size=batch_size)
+    hashes: list[str] = []
+    tiles = _counted(_tiles(job.dataset.pairs, hashes), progress)
+    _write_array(folder / REFERENCES, run(tiles, side="aerial"))
+    files = []
+    for number, cell in enumerate(job.cells):
+        name = f"{number:03d}-{cell.view}-{cell.corruption}-{cell.severity}.npy"
+        queries = _counted(job.pictures.images(cell), progress)
+        _write_array(folder / name, run(queries, side="ground"))
+        files.append(CellFile(cell=cell, file=name))
+    index = EmbeddingsIndex(
+        provenance=_provenance(
+            job, sha256("\n".join(hashes).encode()), str(resolve_device(device))
+        ),
+        query_ids=tuple(pair.id for pair in job.pictures.queries),
+        reference_ids=tuple(pair.id for pair in job.dataset.pairs),
+        files=tuple(files),
+    )
+    write_index(folder, index)
+    return score(folder, out)
+
+
+def _refuse_another_run(out: Path, job: Evaluation) -> None:
+    """A run may be made again in its folder, but not replace another model's or suite's."""
+    if not (out / RECORD).is_file():
+        return
+    old = read_record(out / RECORD)
+    if (old.model.name, old.suite.name) != (job.adapter.name, job.suite.name):
+        raise RecordError(
+            f"{out} holds the run of {old.model.name} on {old.suite.name}. Choose another --out."
+        )
+
+
+def _tiles(pairs: Sequence[Pair], hashes: list[str]) -> Iterator[Image]:
+    for pair in pairs:
+        data = read(pair.aerial)
+        hashes.append(sha256(data))
+        yield decode(data, str(pair.aerial))
+
+
+def _counted(images: Iterator[Image], progress: Progress) -> Iterator[Image]:
+    for image in images:
+        yield image
+        progress(1)
+
+
+def _write_array(path: Path, array: NDArray[np.float32]) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_atomically(path, buffer.getvalue())
+
+
+def _provenance(job: Evaluation, gallery_sha256: str, device: str) -> Provenance:
+    return Provenance(
+        suite=job.suite,
+        fingerprint=job.suite.fingerprint,
+        model=model_card(job.adapter),
+        data=DataCard(
+            queries=len(job.pictures.queries),
+            references=len(job.dataset.pairs),
+            ids_sha256=job.dataset.ids_sha256,
+            gallery_sha256=gallery_sha256,
+            manifest_sha256=job.pictures.manifest_sha256,
+        ),
+        not_comparable=job.not_comparable,
+        environment=_environment(device),
+        date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+    )
+
+
+def model_card(adapter: Adapter) -> ModelCard:
+    """Describe a model as records do.
+
+    Raises:
+        ModelError: its name is none that a file can have.
+    """
+    try:
+        return ModelCard(
+            name=adapter.name,
+            weights_sha256=adapter.weights_sha256,
+            preprocessing=adapter.preprocessing,
+        )
+    except ValueError as error:
+        raise ModelError(
+            f"the model's name '{adapter.name}' or its other attributes cannot be recorded: names "
+            "are lower-case letters, digits, '.', '_' and '-', at most 64."
+        ) from error
+
+
+def _environment(device: str) -> dict[str, str]:
+    import timm
+    import torch
+
+    return {
+        "cvgl-bench": __version__,
+        "device": device,
+        "device_name": torch.cuda.get_device_name() if device.startswith("cuda") else "",
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "timm": timm.__version__,
+        "torch": torch.__version__,
+    }

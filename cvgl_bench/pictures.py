@@ -1,0 +1,153 @@
+"""The query pictures of a cell, in order: from a set on disk, or rendered as they are asked for."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from cvgl_bench.codec import decode
+from cvgl_bench.datasets import Dataset, Pair
+from cvgl_bench.errors import DataError, SuiteError
+from cvgl_bench.files import read, sha256
+from cvgl_bench.manifest import SetPage, read_set
+from cvgl_bench.rendering import plan_output, read_source, render
+from cvgl_bench.suite import CLEAN, Cell, Suite
+
+Image = NDArray[np.uint8]
+
+
+class Pictures(Protocol):
+    """Where an evaluation gets its queries."""
+
+    @property
+    def queries(self) -> Sequence[Pair]:
+        """The queries, in the order of every cell."""
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Hash of the set's manifest; "" if there is no set."""
+
+    def images(self, cell: Cell) -> Iterator[Image]:
+        """Yield each query's picture in a cell, RGB uint8, (H, W, 3)."""
+
+
+@dataclass(frozen=True)
+class RenderedPictures:
+    """Pictures rendered on the fly: the bytes that `generate` would have written, decoded."""
+
+    suite: Suite
+    dataset_name: str
+    queries: Sequence[Pair]
+    manifest_sha256: str = ""
+
+    def images(self, cell: Cell) -> Iterator[Image]:
+        """Yield each query's picture in a cell, RGB uint8, (H, W, 3)."""
+        for pair in self.queries:
+            source = read_source(pair)
+            output = plan_output(self.suite, self.dataset_name, pair, cell)
+            rendered = render(self.suite, source, output)
+            yield decode(rendered.data, output.path)
+
+
+@dataclass(frozen=True)
+class SetPictures:
+    """Pictures of a set that `generate` made; every file must be the one in the manifest."""
+
+    folder: Path
+    page: SetPage
+    manifest: pa.Table
+    rendered: RenderedPictures
+
+    @property
+    def queries(self) -> Sequence[Pair]:
+        """The queries, in the order of every cell."""
+        return self.rendered.queries
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Hash of the set's manifest."""
+        return self.page.manifest_sha256
+
+    def images(self, cell: Cell) -> Iterator[Image]:
+        """Yield each query's picture in a cell, RGB uint8, (H, W, 3).
+
+        Raises:
+            DataError: a file is missing or is not the manifest's.
+        """
+        if cell not in self.page.cells:
+            yield from self.rendered.images(cell)
+            return
+        for path, digest in self._files(cell):
+            data = read(self.folder / path)
+            if sha256(data) != digest:
+                raise DataError(
+                    f"{self.folder / path} is not the file in the set's manifest. "
+                    f"cvgl-bench verify {self.folder} --repair makes it again."
+                )
+            yield decode(data, path)
+
+    def _files(self, cell: Cell) -> list[tuple[str, str]]:
+        wanted = pc.and_(
+            pc.equal(self.manifest["view"], cell.view),
+            pc.equal(self.manifest["cell"], cell.corruption),
+        )
+        if cell.severity:
+            wanted = pc.and_(wanted, pc.equal(self.manifest["severity"], cell.severity))
+        rows = self.manifest.filter(wanted)
+        files = {
+            image_id: (path, digest)
+            for image_id, path, digest in zip(
+                *(rows[name].to_pylist() for name in ("image_id", "path", "file_sha256")),
+                strict=True,
+            )
+        }
+        return [files[pair.id] for pair in self.queries]
+
+
+def open_set(folder: Path, suite: Suite, dataset: Dataset) -> SetPictures:
+    """Open a generated set for evaluation.
+
+    Raises:
+        DataError: it is unfinished, or made from queries that the data set lacks.
+        SuiteError: it was made with another suite or another definition of this one.
+    """
+    page, manifest = read_set(folder)
+    if (page.suite, page.fingerprint) != (suite.name, suite.fingerprint):
+        raise SuiteError(
+            f"{folder} is a set of {page.suite} version {page.version} with the fingerprint "
+            f"{page.fingerprint[:12]}; {suite.name} version {suite.version} here has "
+            f"{suite.fingerprint[:12]}. Generate it again, or evaluate the suite that it is of."
+        )
+    ids = set(manifest["image_id"].to_pylist())
+    queries = tuple(pair for pair in dataset.pairs if pair.id in ids)
+    if len(queries) != page.queries or Dataset(page.dataset, queries).ids_sha256 != page.ids_sha256:
+        raise DataError(
+            f"{folder} was made from {page.queries} queries, of which the data has {len(queries)} "
+            "in that order. Is --data the folder that it was made from?"
+        )
+    return SetPictures(folder, page, manifest, RenderedPictures(suite, dataset.name, queries))
+
+
+def cells_of_set(pictures: SetPictures, wanted: Sequence[Cell] | None) -> tuple[Cell, ...]:
+    """The cells to evaluate: the wanted ones, or all of the set and its clean ones.
+
+    Raises:
+        DataError: the set lacks a corrupted cell that is wanted.
+    """
+    have = pictures.page.cells
+    if wanted is not None:
+        lacking = [cell for cell in wanted if cell not in have and cell.corruption != CLEAN]
+        if lacking:
+            raise DataError(
+                f"{pictures.folder} has no {lacking[0]}. Generate it with that cell, or leave "
+                "--set out and use --on-the-fly."
+            )
+        return tuple(wanted)
+    views = dict.fromkeys(cell.view for cell in have)
+    clean = [Cell(view=view, corruption=CLEAN, severity=0) for view in views]
+    return tuple(dict.fromkeys([*clean, *have]))

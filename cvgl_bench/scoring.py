@@ -1,0 +1,158 @@
+"""Embeddings or ranks on disk become a record: numpy only, no torch.
+
+An embeddings folder holds `index.json` (provenance, ids, and a file a cell), `references.npy`
+(R, D) and one (Q, D) array a cell; float16 or float32, unit length.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cvgl_bench.errors import ModelError, RecordError
+from cvgl_bench.files import write_atomically
+from cvgl_bench.record import (
+    CellRanks,
+    Provenance,
+    Record,
+    make_record,
+    read_ranks,
+    write_ranks,
+    write_record,
+)
+from cvgl_bench.scores import Embeddings, check_embeddings, ranks
+from cvgl_bench.suite import Cell
+
+INDEX = "index.json"
+REFERENCES = "references.npy"
+RANKS = "ranks.parquet"
+RECORD = "record.json"
+
+
+class CellFile(BaseModel):
+    """The array of one cell, relative to the index."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cell: Cell
+    file: str
+
+
+class EmbeddingsIndex(BaseModel):
+    """What the arrays of an embeddings folder are.
+
+    Attributes:
+        provenance: suite, model and data.
+        query_ids: the rows of every cell's array.
+        reference_ids: the rows of `references.npy`; a query's true reference has its id.
+        files: an array a cell.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    provenance: Provenance
+    query_ids: tuple[str, ...]
+    reference_ids: tuple[str, ...]
+    files: tuple[CellFile, ...]
+
+
+def write_index(folder: Path, index: EmbeddingsIndex) -> None:
+    """Write `index.json`; last, so that a folder with one is whole."""
+    write_atomically(folder / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
+
+
+def score(source: Path, out: Path) -> Record:
+    """Score an embeddings folder, or ranks that an earlier run kept.
+
+    Writes `record.json`, and `ranks.parquet` beside it if the source is embeddings.
+
+    Args:
+        source: an embeddings folder, or a `ranks.parquet`.
+        out: the folder to write into.
+
+    Raises:
+        RecordError: the source is neither.
+        ModelError: the embeddings are broken.
+    """
+    if source.is_dir():
+        index = _read_index(source)
+        provenance, by_cell = _rank_all(source, index)
+        write_ranks(out / RANKS, provenance, list(index.query_ids), by_cell)
+    else:
+        provenance, by_cell = read_ranks(source)
+    record = make_record(provenance, by_cell)
+    write_record(out / RECORD, record)
+    return record
+
+
+def _rank_all(folder: Path, index: EmbeddingsIndex) -> tuple[Provenance, CellRanks]:
+    rows = {identity: row for row, identity in enumerate(index.reference_ids)}
+    lacking = [identity for identity in index.query_ids if identity not in rows]
+    if lacking or len(rows) != len(index.reference_ids):
+        raise RecordError(
+            f"{folder / INDEX}: every query needs one reference of its id "
+            f"({len(lacking)} lack one; {len(index.reference_ids) - len(rows)} ids are doubled)."
+        )
+    positives = [rows[identity] for identity in index.query_ids]
+    name = index.provenance.model.name
+    references = _read_array(folder / REFERENCES, len(rows), f"the references of '{name}'")
+    by_cell: CellRanks = {}
+    same = []
+    for item in index.files:
+        what = f"the queries of '{name}' in {item.cell}"
+        queries = _read_array(folder / item.file, len(positives), what)
+        if queries.shape[1] != references.shape[1]:
+            raise ModelError(
+                f"{what} have {queries.shape[1]} dimensions, its references {references.shape[1]}."
+            )
+        by_cell[item.cell] = ranks(queries, references, positives)
+        same.append(_all_equal(queries))
+    provenance = index.provenance
+    if _all_equal(references) or all(same):
+        side = "reference" if _all_equal(references) else "query"
+        provenance = provenance.model_copy(
+            update={"degenerate": f"every {side} embedding is the same"}
+        )
+    return provenance, by_cell
+
+
+def _all_equal(embeddings: Embeddings) -> bool:
+    return len(embeddings) > 1 and bool((embeddings == embeddings[0]).all())
+
+
+def _read_index(folder: Path) -> EmbeddingsIndex:
+    path = folder / INDEX
+    try:
+        index = EmbeddingsIndex.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordError(
+            f"{folder} holds no finished embeddings ({INDEX}: {error.strerror})."
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RecordError(f"{path}: {where}: {first['msg']}.") from error
+    if any(Path(item.file).name != item.file for item in index.files):
+        raise RecordError(f"{path} names an array outside its folder.")
+    data = index.provenance.data
+    if (data.queries, data.references) != (len(index.query_ids), len(index.reference_ids)):
+        raise RecordError(
+            f"{path} says {data.queries} queries and {data.references} references, and lists "
+            f"{len(index.query_ids)} and {len(index.reference_ids)} ids."
+        )
+    return index
+
+
+def _read_array(path: Path, rows: int, what: str) -> Embeddings:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RecordError(f"{path} is no readable numpy array: {error}.") from error
+    if array.dtype.kind != "f" or array.shape[:1] != (rows,):
+        raise RecordError(
+            f"{path} holds {array.dtype} of shape {array.shape}; floats in {rows} rows were "
+            "expected."
+        )
+    embeddings: Embeddings = np.ascontiguousarray(array, dtype=np.float32)
+    check_embeddings(embeddings, what)
+    return embeddings

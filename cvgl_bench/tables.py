@@ -1,0 +1,87 @@
+"""Records become tables: one of a record's cells, one that sets models side by side."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from cvgl_bench.record import Record
+from cvgl_bench.summary import Summary, summarise
+
+SEVERITY_COLUMN = "severity {}"
+
+
+def cell_table(record: Record, view: str = "full") -> pd.DataFrame:
+    """R@1 in percent, a row a corruption and a column a severity, with the mean over severities.
+
+    Args:
+        record: the run.
+        view: one of its views; the first row is clean, which has no severity.
+    """
+    summary = summarise(record, view)
+    rows: dict[str, dict[str, float | None]] = {}
+    for cell, r1 in record.recalls(view).items():
+        row = rows.setdefault(cell.corruption, {})
+        row[SEVERITY_COLUMN.format(cell.severity) if cell.severity else "mean"] = percent(r1)
+        if cell.corruption in summary.by_corruption:
+            row["mean"] = percent(summary.by_corruption[cell.corruption])
+    columns = [SEVERITY_COLUMN.format(severity) for severity in record.suite.severities]
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=None)
+    present = [name for name in [*columns, "mean"] if name in frame.columns]
+    return frame[present].rename_axis("R@1, %")
+
+
+def model_table(records: Sequence[Record], reference: Record | None = None) -> pd.DataFrame:
+    """Models side by side, a row a model and view, best R@1_cor first; all numbers in percent.
+
+    Args:
+        records: runs of one suite.
+        reference: the run whose errors count as 100 in mCE; no such column without it.
+    """
+    rows = []
+    for record in records:
+        for view in dict.fromkeys(score.view for score in record.cells):
+            summary = summarise(record, view, reference)
+            rows.append({"model": record.model.name, "view": view, **_numbers(summary)})
+    frame = pd.DataFrame(rows)
+    if reference is None:
+        frame = frame.drop(columns="mCE")
+    else:
+        frame = frame.rename(columns={"mCE": f"mCE (vs {reference.model.name})"})
+    order = ["R@1_cor", "R@1 clean"]
+    return frame.sort_values(order, ascending=False, kind="stable").set_index("model")
+
+
+def _numbers(summary: Summary) -> dict[str, float | None]:
+    return {
+        "R@1 clean": percent(summary.r1_clean),
+        "R@1_cor": percent(summary.r1_cor),
+        "RCE": percent(summary.rce),
+        "mCE": percent(summary.mce),
+        **{f"RCE {name}": percent(value) for name, value in summary.rce_by_family.items()},
+    }
+
+
+def percent(fraction: float | None) -> float | None:
+    """A fraction in percent; None stays None."""
+    return None if fraction is None else 100 * fraction
+
+
+def as_markdown(frame: pd.DataFrame) -> str:
+    """Print a table as Markdown, two decimals, "-" where there is no number."""
+    known = frame.astype(object).where(frame.notna(), None)
+    return known.to_markdown(floatfmt=".2f", missingval="-")
+
+
+def describe(record: Record) -> str:
+    """Say under a table what its numbers are."""
+    data, suite = record.data, record.suite
+    lines = [
+        f"{record.model.name} on {suite.name} version {suite.version} (profile {suite.profile}, "
+        f"fingerprint {record.fingerprint[:12]}): {data.queries:,} queries, {data.references:,} "
+        f"references, {len(record.cells)} cells; ties count against the model.",
+    ]
+    if record.not_comparable:
+        lines.append(f"NOT COMPARABLE: {'; '.join(record.not_comparable)}.")
+    if record.degenerate:
+        lines.append(f"DEGENERATE: {record.degenerate}.")
+    return "\n".join(lines)

@@ -1,0 +1,243 @@
+import numpy as np
+import pytest
+import torch
+
+from cvgl_bench.datasets import load_dataset
+from cvgl_bench.errors import DataError, ModelError, RecordError, SuiteError
+from cvgl_bench.evaluation import evaluate, plan_evaluation
+from cvgl_bench.generation import generate, make_plan
+from cvgl_bench.models import load
+from cvgl_bench.record import read_record
+from cvgl_bench.scoring import score
+from cvgl_bench.summary import summarise
+
+
+class Colors:
+    """Every picture's mean colour, of four parts: finds a tile that looks like its panorama."""
+
+    name = "colors"
+    preprocessing = "none"
+    weights_sha256 = ""
+
+    def encode_ground(self, images):
+        parts = torch.nn.functional.adaptive_avg_pool2d(images, 2).flatten(1) - 0.5
+        return torch.nn.functional.normalize(parts, dim=1)
+
+    encode_aerial = encode_ground
+
+
+class BrokenInNoise(Colors):
+    name = "broken-in-noise"
+
+    def encode_ground(self, images):
+        rows = super().encode_ground(images)
+        rough = (images.diff(dim=3).abs().mean(dim=(1, 2, 3)) > 0.2)[:, None]
+        return torch.where(rough, torch.nan, rows)
+
+
+@pytest.fixture
+def world(make_cvusa, small_suite, tmp_path):
+    """A data set whose tiles are squeezed panoramas, its suite, and a generated set."""
+    from PIL import Image
+
+    root = make_cvusa(6)
+    for path in (root / "bingmap/19").iterdir():
+        with Image.open(root / "streetview/panos" / path.name) as panorama:
+            panorama.resize((40, 40), Image.Resampling.BOX).save(path, quality=95)
+    suite = small_suite(pairs=6)
+    dataset = load_dataset("cvusa", root, "val")
+    generate(make_plan(suite, dataset, suite.cells), tmp_path / "set")
+    return suite, root, tmp_path / "set"
+
+
+def test_a_model_that_can_see_is_scored_above_the_floors(world, tmp_path):
+    suite, root, made = world
+    job = plan_evaluation(suite, root, Colors(), set_folder=made)
+    told = []
+    record = evaluate(job, tmp_path / "run", device="cpu", progress=told.append)
+    assert summarise(record).r1_clean == 1
+    assert sum(told) == 6 + 5 * 6
+    assert [score.cell for score in record.cells] == list(suite.cells)
+    assert read_record(tmp_path / "run/record.json") == record
+    assert record.not_comparable == ()
+    assert record.lacking == []
+
+
+def test_pictures_rendered_on_the_fly_give_the_ranks_of_the_set(world, tmp_path):
+    suite, root, made = world
+    records = [
+        evaluate(plan_evaluation(suite, root, Colors(), set_folder=folder), tmp_path / name)
+        for name, folder in (("disk", made), ("fly", None))
+    ]
+    assert records[0].ranks_sha256 == records[1].ranks_sha256
+    assert records[0].data.manifest_sha256 != ""
+    assert records[1].data.manifest_sha256 == ""
+
+
+def test_a_turned_panorama_is_another_picture_and_a_turn_of_zero_is_not(world, tmp_path):
+    suite, root, _ = world
+    cells = suite.select(views=["full", "heading180"], corruptions=[])
+    job = plan_evaluation(suite, root, Colors(), cells=cells)
+    record = evaluate(job, tmp_path / "run", device="cpu")
+    turned = summarise(record, "heading180").r1_clean
+    assert summarise(record).r1_clean == 1
+    assert turned < 1
+
+
+def test_a_constant_model_scores_zero_and_is_marked(world, tmp_path):
+    suite, root, made = world
+    job = plan_evaluation(suite, root, load("constant"), set_folder=made)
+    record = evaluate(job, tmp_path / "run", device="cpu")
+    assert {score.r1 for score in record.cells} == {0}
+    assert record.degenerate == "every reference embedding is the same"
+
+
+def test_a_model_that_gives_nan_is_refused_and_leaves_no_record(world, tmp_path):
+    suite, root, made = world
+    job = plan_evaluation(suite, root, BrokenInNoise(), set_folder=made)
+    with pytest.raises(ModelError, match="NaN"):
+        evaluate(job, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "record.json").exists()
+    with pytest.raises(RecordError, match="no finished embeddings"):
+        score(tmp_path / "run" / "embeddings", tmp_path / "run")
+
+
+def test_the_random_floor_scores_within_chance(make_cvusa, small_suite, tmp_path):
+    suite = small_suite(pairs=200, corruptions=["contrast"], severities=[1, 2, 3, 4, 5])
+    root = make_cvusa(200, panorama=(16, 32), tile=8)
+    record = evaluate(plan_evaluation(suite, root, load("random")), tmp_path / "run")
+    hits = sum(round(score.r1 * 200) for score in record.cells)
+    # 6 cells of 200 queries at 1 in 200: 6 expected; over 20 has probability 1e-6.
+    assert hits <= 20
+    assert all(score.r10 < 0.2 for score in record.cells)
+
+
+def test_scoring_the_kept_embeddings_or_ranks_again_gives_the_same_record(world, tmp_path):
+    suite, root, made = world
+    run = tmp_path / "run"
+    record = evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), run)
+    assert score(run / "embeddings", tmp_path / "again") == record
+    assert score(run / "ranks.parquet", tmp_path / "ranks") == record
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda f: (f / "references.npy").write_bytes(b"x"), "no readable numpy array"),
+        (lambda f: (f / "references.npy").unlink(), "no readable numpy array"),
+        (lambda f: np.save(f / "references.npy", np.zeros((5, 12), np.float32)), "6 rows"),
+        (lambda f: np.save(f / "references.npy", np.zeros((6, 12), np.int32)), "int32"),
+        (lambda f: np.save(f / "references.npy", np.full((6, 12), np.nan)), "NaN"),
+        (lambda f: np.save(f / "references.npy", np.eye(6, 13)), "12 dimensions"),
+        (lambda f: (f / "index.json").write_text("{}"), "Field required"),
+        (lambda f: (f / "index.json").unlink(), "no finished embeddings"),
+    ],
+)
+def test_spoilt_embeddings_are_refused(world, tmp_path, harm, message):
+    suite, root, made = world
+    evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), tmp_path / "run")
+    harm(tmp_path / "run" / "embeddings")
+    with pytest.raises((ModelError, RecordError), match=message):
+        score(tmp_path / "run" / "embeddings", tmp_path / "again")
+    assert not (tmp_path / "again" / "record.json").exists()
+
+
+def test_pickled_arrays_are_never_loaded(world, tmp_path):
+    suite, root, made = world
+    evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), tmp_path / "run")
+    folder = tmp_path / "run" / "embeddings"
+    np.save(folder / "references.npy", np.array([object()] * 6), allow_pickle=True)
+    with pytest.raises(RecordError, match="no readable numpy array"):
+        score(folder, tmp_path / "again")
+
+
+def test_an_index_that_points_out_of_its_folder_is_refused(world, tmp_path):
+    suite, root, made = world
+    evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), tmp_path / "run")
+    index = tmp_path / "run/embeddings/index.json"
+    index.write_text(index.read_text().replace("000-full", "../000-full"))
+    with pytest.raises(RecordError, match="outside its folder"):
+        score(index.parent, tmp_path / "again")
+
+
+def test_an_altered_picture_stops_the_evaluation(world, tmp_path):
+    suite, root, made = world
+    victim = made / "severity-5/noise/gaussian_noise/0000003.jpg"
+    victim.write_bytes((made / "clean/0000003.jpg").read_bytes())
+    job = plan_evaluation(suite, root, Colors(), set_folder=made)
+    with pytest.raises(DataError, match=r"0000003\.jpg is not the file.*--repair"):
+        evaluate(job, tmp_path / "run")
+
+
+def test_a_set_of_another_suite_or_other_data_is_refused(world, small_suite, make_cvusa):
+    suite, root, made = world
+    with pytest.raises(SuiteError, match="fingerprint"):
+        plan_evaluation(small_suite(pairs=6, seed=9), root, Colors(), set_folder=made)
+    other = make_cvusa(5, name="other")
+    with pytest.raises(DataError, match="of which the data has 5"):
+        plan_evaluation(suite, other, Colors(), set_folder=made, partial=True)
+
+
+def test_an_unfinished_set_is_refused(world, tmp_path):
+    suite, root, made = world
+    (made / "set.json").unlink()
+    with pytest.raises(DataError, match="no finished set"):
+        plan_evaluation(suite, root, Colors(), set_folder=made)
+
+
+def test_a_partial_gallery_is_refused_or_marked(make_cvusa, small_suite, tmp_path):
+    suite, root = small_suite(pairs=7), make_cvusa(6)
+    with pytest.raises(SuiteError, match="--partial"):
+        plan_evaluation(suite, root, Colors())
+    record = evaluate(plan_evaluation(suite, root, Colors(), partial=True), tmp_path / "run")
+    assert record.not_comparable == (
+        "6 queries where small-c has 7",
+        "6 references where small-c has 7",
+    )
+
+
+def test_fewer_queries_meet_the_whole_gallery(world, tmp_path):
+    suite, root, _ = world
+    dataset = load_dataset("cvusa", root, "val")
+    generate(make_plan(suite, dataset, suite.cells, limit=2), tmp_path / "few")
+    job = plan_evaluation(suite, root, Colors(), set_folder=tmp_path / "few", partial=True)
+    record = evaluate(job, tmp_path / "run")
+    assert (record.data.queries, record.data.references) == (2, 6)
+    assert record.not_comparable == ("2 queries where small-c has 6",)
+
+
+def test_a_mixed_set_is_scored_with_the_data_sets_clean_pictures(world, small_suite, tmp_path):
+    _, root, _ = world
+    suite = small_suite(form="mixed", pairs=6)
+    dataset = load_dataset("cvusa", root, "val")
+    generate(make_plan(suite, dataset, suite.cells), tmp_path / "all")
+    job = plan_evaluation(suite, root, Colors(), set_folder=tmp_path / "all")
+    record = evaluate(job, tmp_path / "run")
+    assert [str(score.cell) for score in record.cells] == ["clean", "mixed"]
+    assert summarise(record).r1_clean == 1
+    assert summarise(record).r1_cor is not None
+
+
+def test_a_cell_that_the_set_lacks_is_refused(world):
+    suite, root, made = world
+    cells = suite.select(views=["fov90"])
+    with pytest.raises(DataError, match="has no gaussian_noise 1 \\(fov90\\)"):
+        plan_evaluation(suite, root, Colors(), set_folder=made, cells=cells)
+
+
+def test_another_models_run_is_not_overwritten(world, tmp_path):
+    suite, root, made = world
+    job = plan_evaluation(suite, root, Colors(), set_folder=made)
+    evaluate(job, tmp_path / "run")
+    evaluate(job, tmp_path / "run")
+    other = plan_evaluation(suite, root, load("constant"), set_folder=made)
+    with pytest.raises(RecordError, match="holds the run of colors"):
+        evaluate(other, tmp_path / "run")
+
+
+def test_a_model_without_a_usable_name_is_refused(world, tmp_path):
+    suite, root, made = world
+    model = Colors()
+    model.name = "../../x"
+    with pytest.raises(ModelError, match="cannot be recorded"):
+        evaluate(plan_evaluation(suite, root, model, set_folder=made), tmp_path / "run")

@@ -1,0 +1,124 @@
+import csv
+import io
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cvgl_bench import leaderboard
+from cvgl_bench.errors import RecordError
+from cvgl_bench.record import DataCard, ModelCard, Provenance, make_record, record_json
+
+
+@pytest.fixture
+def make(small_suite):
+    """A function that makes a record whose first `found` of 100 queries are found in each cell."""
+
+    def build(name="good", found=(90, 50, 10, 60, 40), suite=None, **provenance):
+        suite = suite or small_suite(pairs=100, mce_reference="good")
+        ranks = {
+            cell: np.where(np.arange(100) < count, 1, 50)
+            for cell, count in zip(suite.cells, itertools.cycle(found), strict=False)
+        }
+        fields = {
+            "suite": suite,
+            "fingerprint": suite.fingerprint,
+            "model": ModelCard(name=name),
+            "data": DataCard(queries=100, references=100),
+            "date": "2026-01-31",
+        }
+        return make_record(Provenance.model_validate(fields | provenance), ranks)
+
+    return build
+
+
+def rows(path):
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def test_a_table_has_a_row_a_model_best_first_in_percent(make, tmp_path):
+    worse = make("worse", (80, 25, 5, 30, 20))
+    leaderboard.add_records(tmp_path, [worse, make()])
+    (path,) = leaderboard.write_derived(tmp_path)
+    assert path == tmp_path / "small-c-1.csv"
+    first, second = rows(path)
+    assert (first["model"], second["model"]) == ("good", "worse")
+    assert (first["r1_clean"], first["r1_cor"], first["rce"]) == ("90.00", "40.00", "55.56")
+    assert (first["mce"], first["mce_reference"]) == ("100.00", "good")
+    # contrast: errors 75 % and 50 % against 55 %; noise: 85 % against 70 %
+    assert float(second["mce"]) == pytest.approx(100 * (0.75 / 0.5 + 0.85 / 0.7) / 2, abs=0.01)
+    assert (first["r1_gaussian_noise"], first["r1_contrast"]) == ("30.00", "50.00")
+    assert first["status"] == "measured"
+
+
+def test_without_the_reference_there_is_no_mce(make, tmp_path):
+    leaderboard.add_records(tmp_path, [make("other")])
+    (row,) = rows(leaderboard.write_derived(tmp_path)[0])
+    assert (row["mce"], row["mce_reference"]) == ("", "")
+
+
+def test_publishing_twice_changes_no_byte_and_adds_no_row(make, tmp_path):
+    leaderboard.add_records(tmp_path, [make(), make("worse")])
+    (path,) = leaderboard.write_derived(tmp_path)
+    before = path.read_bytes()
+    leaderboard.add_records(tmp_path, [make("worse"), make()])
+    leaderboard.write_derived(tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_check_finds_every_difference(make, tmp_path):
+    leaderboard.add_records(tmp_path, [make()])
+    assert leaderboard.check(tmp_path) == [f"{tmp_path / 'small-c-1.csv'} is missing"]
+    (path,) = leaderboard.write_derived(tmp_path)
+    assert leaderboard.check(tmp_path) == []
+    path.write_text(path.read_text().replace("90.00", "91.00"))
+    (tmp_path / "invented-1.csv").write_text("model\n")
+    assert len(leaderboard.check(tmp_path)) == 2
+
+
+def test_unfit_records_are_refused_and_none_of_the_others_is_added(make, small_suite, tmp_path):
+    good = make()
+    lacking = good.model_copy(update={"cells": good.cells[:-1]})
+    unfit = {
+        "not comparable": make("partial", not_comparable=("25 queries where x has 100",)),
+        "every query": make("constant", degenerate="every query embedding is the same"),
+        "lacks 1 of": lacking,
+        "fingerprint": make("old", fingerprint="0" * 64),
+    }
+    for message, record in unfit.items():
+        with pytest.raises(RecordError, match=message):
+            leaderboard.add_records(tmp_path, [good, record])
+    assert not (tmp_path / "records").exists()
+
+
+def test_a_record_in_another_ones_place_is_refused(make, tmp_path):
+    (path,) = leaderboard.add_records(tmp_path, [make()])
+    path.rename(path.with_name("better.json"))
+    with pytest.raises(RecordError, match="wrong place"):
+        leaderboard.derive(tmp_path)
+
+
+def test_a_forged_score_in_a_record_is_still_a_fraction(make, tmp_path):
+    (path,) = leaderboard.add_records(tmp_path, [make()])
+    fields = json.loads(record_json(make()))
+    fields["cells"][0]["r1"] = 90
+    path.write_text(json.dumps(fields))
+    with pytest.raises(RecordError, match="less than or equal to 1"):
+        leaderboard.derive(tmp_path)
+
+
+def test_the_shipped_leaderboards_follow_from_their_records():
+    folder = Path(__file__).parents[1] / "leaderboards"
+    assert leaderboard.derive(folder)
+    assert leaderboard.check(folder) == []
+
+
+def test_every_column_is_described(make, tmp_path):
+    leaderboard.add_records(tmp_path, [make()])
+    (path,) = leaderboard.write_derived(tmp_path)
+    text = (Path(__file__).parents[1] / "leaderboards" / "README.md").read_text()
+    for column in rows(path)[0]:
+        if not column.startswith(("r1_gaussian", "r1_contrast")):
+            assert f"`{column}`" in text, column

@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from cvgl_bench.errors import RecordError
+from cvgl_bench.record import (
+    DataCard,
+    ModelCard,
+    Provenance,
+    make_record,
+    ranks_digest,
+    read_ranks,
+    read_record,
+    record_json,
+    write_ranks,
+    write_record,
+)
+from cvgl_bench.summary import summarise
+
+
+@pytest.fixture
+def provenance(small_suite):
+    suite = small_suite()
+    return Provenance(
+        suite=suite,
+        fingerprint=suite.fingerprint,
+        model=ModelCard(name="some-model"),
+        data=DataCard(queries=3, references=3),
+        date="2026-01-31",
+    )
+
+
+@pytest.fixture
+def ranks(provenance):
+    values = iter([[1, 1, 2], [1, 2, 3], [3, 3, 3], [1, 1, 2], [2, 2, 1]])
+    return {cell: np.array(next(values)) for cell in provenance.suite.cells}
+
+
+def test_a_record_holds_every_cell_and_survives_its_file(provenance, ranks, tmp_path):
+    record = make_record(provenance, ranks)
+    assert [score.r1 for score in record.cells] == [2 / 3, 1 / 3, 0, 2 / 3, 1 / 3]
+    assert all(score.r5 == 1 and score.r1p is None for score in record.cells)
+    write_record(tmp_path / "record.json", record)
+    assert read_record(tmp_path / "record.json") == record
+    assert (tmp_path / "record.json").read_text() == record_json(record)
+    assert record.lacking == []
+
+
+def test_averages_are_computed_from_the_cells(provenance, ranks):
+    summary = summarise(make_record(provenance, ranks))
+    assert summary.by_corruption == {
+        "gaussian_noise": pytest.approx(1 / 6),
+        "contrast": pytest.approx(1 / 2),
+    }
+    assert summary.r1_cor == pytest.approx(1 / 3)
+    assert summary.rce == pytest.approx(1 / 2)
+    assert summary.mce is None
+    assert summary.rce_by_family == {}
+
+
+def test_no_average_is_made_of_an_incomplete_grid(provenance, ranks):
+    partial = dict(list(ranks.items())[:-1])
+    record = make_record(provenance, partial)
+    summary = summarise(record)
+    assert summary.by_corruption.keys() == {"gaussian_noise"}
+    assert summary.r1_cor is None
+    assert summary.rce is None
+    assert [str(cell) for cell in record.lacking] == ["contrast 5"]
+
+
+def test_mce_names_its_reference_and_needs_the_same_suite(provenance, ranks, small_suite):
+    record = make_record(provenance, ranks)
+    assert summarise(record, reference=record).mce == 1
+    other = small_suite(seed=9)
+    changed = provenance.model_copy(update={"suite": other, "fingerprint": other.fingerprint})
+    with pytest.raises(RecordError, match="different suites"):
+        summarise(record, reference=make_record(changed, ranks))
+
+
+def test_a_mixed_set_has_its_own_recall_as_r1_cor(provenance, small_suite):
+    suite = small_suite(form="mixed")
+    mixed = provenance.model_copy(update={"suite": suite, "fingerprint": suite.fingerprint})
+    ranks = dict(zip(suite.cells, [np.array([1, 1, 1]), np.array([1, 2, 2])], strict=True))
+    summary = summarise(make_record(mixed, ranks))
+    assert summary.r1_cor == pytest.approx(1 / 3)
+    assert summary.rce == pytest.approx(2 / 3)
+
+
+def test_ranks_survive_their_file_with_their_provenance(provenance, ranks, tmp_path):
+    write_ranks(tmp_path / "ranks.parquet", provenance, ["a", "b", "c"], ranks)
+    again, read = read_ranks(tmp_path / "ranks.parquet")
+    assert again == provenance
+    assert make_record(again, read) == make_record(provenance, ranks)
+
+
+def test_the_digest_of_ranks_sees_every_rank_and_no_order(provenance, ranks):
+    digest = ranks_digest(ranks)
+    assert ranks_digest(dict(reversed(ranks.items()))) == digest
+    changed = dict(ranks)
+    changed[provenance.suite.cells[2]] = np.array([3, 3, 2])
+    assert ranks_digest(changed) != digest
+
+
+def test_ranks_outside_the_gallery_are_refused(provenance, ranks, tmp_path):
+    ranks[provenance.suite.cells[0]] = np.array([1, 1, 4])
+    write_ranks(tmp_path / "ranks.parquet", provenance, ["a", "b", "c"], ranks)
+    with pytest.raises(RecordError, match=r"3 ranks in 1\.\.3"):
+        read_ranks(tmp_path / "ranks.parquet")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"image_id,rank\n1,1\n"])
+def test_other_files_are_no_ranks(tmp_path, content):
+    path = tmp_path / "ranks.parquet"
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match="holds no ranks"):
+        read_ranks(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cells": [{"view": "full"}]}, "cells"),
+        ({"schema_version": 2}, "schema_version"),
+        ({"extra": 1}, "extra"),
+        ({"date": "yesterday"}, "date"),
+        ({"fingerprint": "12"}, "fingerprint"),
+        ({"status": "reported"}, "status"),
+    ],
+)
+def test_a_changed_record_is_refused_with_the_field(provenance, ranks, tmp_path, change, message):
+    fields = json.loads(record_json(make_record(provenance, ranks)))
+    (tmp_path / "record.json").write_text(json.dumps(fields | change))
+    with pytest.raises(RecordError, match=message):
+        read_record(tmp_path / "record.json")
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1.5", "-0.1", '"0.5"x'])
+def test_a_score_that_is_no_fraction_is_refused(provenance, ranks, tmp_path, value):
+    text = record_json(make_record(provenance, ranks))
+    (tmp_path / "record.json").write_text(text.replace('"r1": 0.0', f'"r1": {value}'))
+    with pytest.raises(RecordError):
+        read_record(tmp_path / "record.json")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "=cmd()", "<script>", "A", "a b", "x" * 65])
+def test_hostile_model_names_are_refused(name):
+    with pytest.raises(ValidationError):
+        ModelCard(name=name)
