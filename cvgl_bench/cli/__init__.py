@@ -1,0 +1,61 @@
+"""The command line: one module a command, imported when it is asked for."""
+
+import importlib
+from typing import Any
+
+import click
+
+from cvgl_bench.errors import CvglBenchError
+from cvgl_bench.version import __version__
+
+COMMANDS = {
+    "demo": "cvgl_bench.cli.demo",
+    "town": "cvgl_bench.cli.town",
+    "generate": "cvgl_bench.cli.generate",
+    "verify": "cvgl_bench.cli.verify",
+    "evaluate": "cvgl_bench.cli.evaluate",
+    "score": "cvgl_bench.cli.score",
+    "publish": "cvgl_bench.cli.publish",
+    "list": "cvgl_bench.cli.listing",
+}
+
+
+class OneSentence(click.ClickException):
+    """Shows an error as one line, without a traceback; exit status 1."""
+
+    def show(self, file: Any = None) -> None:
+        """Print the sentence to standard error."""
+        click.echo(f"cvgl-bench: {self.message}", err=True, file=file)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported one by one, so that --help stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands, in the order of a first use."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None if there is none of that name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what the user can mend becomes one sentence."""
+        try:
+            return super().invoke(ctx)
+        except CvglBenchError as error:
+            raise OneSentence(str(error)) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Measure what corrupted street pictures do to cross-view geo-localization models.
+
+    Start with `cvgl-bench demo`.
+    """

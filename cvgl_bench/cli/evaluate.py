@@ -1,0 +1,91 @@
+"""cvgl-bench evaluate: embed a suite with one model, score it, and write one record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from cvgl_bench.cli import options
+
+if TYPE_CHECKING:
+    from cvgl_bench.record import Record
+
+
+@click.command()
+@click.argument("suite")
+@click.option(
+    "--model", required=True, metavar="NAME|FILE.py:CLASS", help="A known model or your own."
+)
+@options.data
+@click.option("--set", "set_folder", type=options.FOLDER, help="A set that `generate` made.")
+@click.option("--on-the-fly", is_flag=True, help="Render the pictures instead of reading a set.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint; all of it must fit.")
+@click.option("--out", type=options.FOLDER, help="Default: runs/SUITE-VERSION/MODEL.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A record whose errors count as 100 in mCE.",
+)
+@options.selection
+@options.partial
+def command(
+    suite: str,
+    model: str,
+    data: Path,
+    set_folder: Path | None,
+    on_the_fly: bool,
+    weights: Path | None,
+    out: Path | None,
+    device: Literal["auto", "cpu", "cuda"],
+    batch_size: int,
+    reference: Path | None,
+    views: tuple[str, ...] | None,
+    corruptions: tuple[str, ...] | None,
+    severities: tuple[int, ...] | None,
+    partial: bool,
+) -> None:
+    """Score a model on SUITE: clean and under every corruption, ties against it.
+
+    Writes record.json, ranks.parquet, embeddings/ and severity.png.
+    """
+    if on_the_fly == (set_folder is not None):
+        raise click.UsageError("give one of --set DIR and --on-the-fly.")
+    from tqdm import tqdm
+
+    from cvgl_bench.evaluation import evaluate, plan_evaluation
+    from cvgl_bench.models import load
+    from cvgl_bench.record import read_record
+    from cvgl_bench.suite import load_suite
+
+    definition = load_suite(suite)
+    chosen = None
+    if not (views is None and corruptions is None and severities is None):
+        chosen = definition.select(views=views, corruptions=corruptions, severities=severities)
+    baseline = read_record(reference) if reference else None
+    job = plan_evaluation(
+        definition, data, load(model, weights), set_folder=set_folder, cells=chosen, partial=partial
+    )
+    out = out or Path("runs") / definition.label / job.adapter.name
+    total = len(job.dataset.pairs) + len(job.cells) * len(job.pictures.queries)
+    with tqdm(total=total, unit=" images", desc=job.adapter.name) as bar:
+        record = evaluate(job, out, device=device, batch_size=batch_size, progress=bar.update)
+    show(record, baseline, out)
+
+
+def show(record: Record, baseline: Record | None, out: Path) -> None:
+    """Print a record's tables and draw its curves."""
+    from cvgl_bench.plots import has_severity_curve, plot_severity
+    from cvgl_bench.tables import as_markdown, cell_table, describe, model_table
+
+    for view in dict.fromkeys(score.view for score in record.cells):
+        click.echo(f"\nview: {view}\n{as_markdown(cell_table(record, view))}")
+    click.echo(f"\n{as_markdown(model_table([record], baseline))}\n\n{describe(record)}")
+    written = ["record.json", "ranks.parquet"]
+    if has_severity_curve(record):
+        plot_severity(record, out / "severity.png")
+        written.append("severity.png")
+    click.echo(f"written: {', '.join(str(out / name) for name in written)}")

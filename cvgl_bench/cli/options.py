@@ -1,0 +1,91 @@
+"""Options that several commands share, and how their values are read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+class CommaList(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """Words with commas between them."""
+
+    name = "a,b,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split at the commas; "none" is the empty list."""
+        del param, ctx
+        if isinstance(value, tuple):
+            return value
+        words = tuple(word.strip() for word in str(value).split(","))
+        return () if words == ("none",) else words
+
+
+class Severities(CommaList):
+    """Whole numbers with commas between them."""
+
+    name = "1,3,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Any, ...]:
+        """Split and read the numbers."""
+        words = super().convert(value, param, ctx)
+        try:
+            return tuple(int(word) for word in words)
+        except ValueError:
+            self.fail(f"'{value}' is no list of whole numbers such as 1,3,5.", param, ctx)
+
+
+class Shard(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """I/N: the I-th of N shards, counted from 1."""
+
+    name = "I/N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read the two numbers."""
+        if isinstance(value, tuple):
+            return value
+        index, slash, count = str(value).partition("/")
+        numbers = slash and index.isdecimal() and count.isdecimal()
+        if not numbers or not 1 <= int(index) <= int(count):
+            self.fail(f"'{value}' is not I/N with 1 <= I <= N, such as 2/8.", param, ctx)
+        return int(index), int(count)
+
+
+def selection(command: Command) -> Command:
+    """Add --views, --corruptions and --severities."""
+    for option in (
+        click.option(
+            "--severities", type=Severities(), help="Only these of the suite's severities."
+        ),
+        click.option(
+            "--corruptions",
+            type=CommaList(),
+            help='Only these of the suite\'s corruptions; "none" for clean pictures alone.',
+        ),
+        click.option(
+            "--views",
+            type=CommaList(),
+            help="full, fov90, heading90, fov70-heading45, ... instead of the suite's own.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+partial = click.option(
+    "--partial",
+    is_flag=True,
+    help="Go on with fewer or other pictures than the suite's; marks every record.",
+)
+data = click.option(
+    "--data", type=FOLDER, required=True, help="The data set's folder, as its authors lay it out."
+)

@@ -1,0 +1,60 @@
+"""cvgl-bench verify: is a set what its manifest says?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cvgl_bench.cli import options
+
+if TYPE_CHECKING:
+    from cvgl_bench.verification import Fault
+
+
+@click.command()
+@click.argument("folder", type=options.FOLDER)
+@click.option("--repair", is_flag=True, help="Render what is broken again; needs --data.")
+@click.option("--data", type=options.FOLDER, help="The data that the set was made from.")
+@click.option("--suite", "suite_name", help="The TOML file, if the set is of a suite of your own.")
+@click.pass_context
+def command(
+    ctx: click.Context, folder: Path, repair: bool, data: Path | None, suite_name: str | None
+) -> None:
+    """Check every file of the set in FOLDER: there, whole, unchanged; and no other file."""
+    from tqdm import tqdm
+
+    from cvgl_bench.manifest import read_set
+    from cvgl_bench.verification import verify
+
+    if repair and data is None:
+        raise click.UsageError("--repair needs --data, the folder that the set was made from.")
+    images = read_set(folder)[0].images
+    with tqdm(total=images, unit=" images", desc="verify") as bar:
+        faults = verify(folder, bar.update)
+    for fault in faults:
+        click.echo(f"{fault.kind}: {fault.path}")
+    left = len(faults)
+    if repair and data is not None:
+        written = _repair(folder, data, suite_name, faults)
+        left -= len(written)
+        click.echo(f"{len(written)} files made again, to the same bytes.")
+        if left:
+            click.echo(f"{left} extra files are left: they are yours to move away.")
+    elif faults:
+        click.echo(f"{len(faults)} faults in {images:,} images. --repair --data ROOT mends them.")
+    else:
+        click.echo(f"{folder}: all {images:,} images are what the manifest says.")
+    if left:
+        ctx.exit(1)
+
+
+def _repair(folder: Path, data: Path, suite_name: str | None, faults: list[Fault]) -> list[str]:
+    from cvgl_bench.datasets import load_dataset
+    from cvgl_bench.manifest import read_set
+    from cvgl_bench.suite import load_suite
+    from cvgl_bench.verification import repair
+
+    suite = load_suite(suite_name or read_set(folder)[0].suite)
+    return repair(folder, suite, load_dataset(suite.dataset, data, suite.split), faults)
