@@ -1,0 +1,40 @@
+"""Conversions between bytes and the unit range, and the Gaussian filter all corruptions share."""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Image: TypeAlias = NDArray[np.uint8]
+Floats: TypeAlias = NDArray[np.float64]
+
+
+def to_unit(image: Image) -> Floats:
+    """Bytes 0..255 as numbers 0..1, same shape."""
+    unit: Floats = image / 255.0
+    return unit
+
+
+def to_bytes(unit: NDArray[np.float32] | Floats) -> Image:
+    """Numbers clipped to 0..1 as bytes 0..255, rounded down, same shape.
+
+    ImageNet-C rounds down, which darkens every float corruption by half a grey level on average.
+    """
+    scaled = unit * 255
+    np.clip(scaled, 0, 255, out=scaled)
+    rounded_down: Image = scaled.astype(np.uint8)
+    return rounded_down
+
+
+def gaussian(values: NDArray[np.floating], sigma: float) -> NDArray[np.floating]:
+    """Blurred values, (H, W) or (H, W, 3), in the precision they came in.
+
+    The kernel ends at four sigma and the outermost pixels repeat beyond the edge: scikit-image's
+    defaults, which ImageNet-C relies on.
+    """
+    sigmas = (sigma, sigma, 0.0)[: values.ndim]
+    blurred: NDArray[np.floating] = ndimage.gaussian_filter(
+        values, sigmas, mode="nearest", truncate=4.0
+    )
+    return blurred
