@@ -1,0 +1,147 @@
+"""Images through a model's encoders: the one part of an evaluation that needs torch."""
+
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cvgl_bench.errors import DataError, ModelError, unknown
+from cvgl_bench.models.adapter import Adapter
+
+Side = Literal["ground", "aerial"]
+Device = Literal["cpu", "cuda", "auto"]
+_Batch = list[NDArray[np.uint8]]
+
+_LENGTH_TOLERANCE = 1e-3
+
+
+def embed(
+    adapter: Adapter,
+    images: Iterable[NDArray[np.uint8]],
+    *,
+    side: Side,
+    device: Device = "cpu",
+    batch_size: int = 32,
+) -> NDArray[np.float32]:
+    """Embed images in their order; returns (N, D) float32 of unit length.
+
+    Consecutive images of one size go through the model together, and another size starts a new
+    batch. The images are drawn from `images` as they are needed, in a thread of their own and at
+    most one batch ahead of the model, so that reading or rendering them overlaps with it.
+
+    Args:
+        adapter: the model.
+        images: RGB, (H, W, 3) uint8 each.
+        side: which encoder sees them.
+        device: where the model runs; "auto" is CUDA if there is one, else the processor.
+        batch_size: the most images in a batch. It changes nothing but rounding and memory.
+
+    Raises:
+        ModelError: an argument makes no sense, the device is absent, or the model returned
+            something else than finite rows of unit length, one an image, of one width throughout.
+        DataError: there is no image at all, or one is not (H, W, 3) uint8.
+    """
+    if batch_size < 1:
+        raise ModelError(f"a batch holds at least one image, not {batch_size}.")
+    if side not in ("ground", "aerial"):
+        raise ModelError(unknown("side", side, ["ground", "aerial"]))
+    place = resolve_device(device)
+    if isinstance(adapter, nn.Module):
+        adapter.to(place).eval()
+    encode = adapter.encode_ground if side == "ground" else adapter.encode_aerial
+    parts: list[NDArray[np.float32]] = []
+    done = 0
+    with closing(_one_ahead(_batches(images, batch_size))) as batches:
+        for batch in batches:
+            with torch.inference_mode():
+                rows = encode(_as_floats(batch, place))
+            width = parts[0].shape[1] if parts else None
+            _check(rows, f"{adapter.name} ({side})", done, len(batch), width)
+            parts.append(rows.float().cpu().numpy())
+            done += len(batch)
+    if not parts:
+        raise DataError(f"there is not one {side} image to embed.")
+    return np.concatenate(parts)
+
+
+def resolve_device(name: Device) -> torch.device:
+    """Return the device by that name.
+
+    Raises:
+        ModelError: it is unknown, or CUDA was asked for and is absent.
+    """
+    if name not in ("cpu", "cuda", "auto"):
+        raise ModelError(unknown("device", name, ["cpu", "cuda", "auto"]))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            f"device 'cuda' was asked for, but torch {torch.__version__} finds no CUDA device "
+            "here: use --device cpu, or install a torch built for CUDA."
+        )
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def _batches(images: Iterable[NDArray[np.uint8]], batch_size: int) -> Iterator[_Batch]:
+    batch: _Batch = []
+    for index, image in enumerate(images):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise DataError(
+                f"image {index} is {image.dtype} of shape {image.shape}, not (H, W, 3) uint8."
+            )
+        if batch and image.shape != batch[0].shape:
+            yield batch
+            batch = []
+        batch.append(image)
+        if len(batch) == batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _one_ahead(batches: Iterator[_Batch]) -> Generator[_Batch, None, None]:
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        upcoming = reader.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = reader.submit(next, batches, None)
+            yield batch
+
+
+def _as_floats(batch: _Batch, device: torch.device) -> Tensor:
+    bytes_ = torch.from_numpy(np.stack(batch)).to(device)
+    return bytes_.permute(0, 3, 1, 2).contiguous().float().div_(255)
+
+
+def _check(rows: object, who: str, done: int, count: int, width: int | None) -> None:
+    if not isinstance(rows, Tensor) or rows.ndim != 2 or not rows.is_floating_point():
+        found = f"{rows.dtype} {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows)
+        raise ModelError(
+            f"{who} returned {found}, not a floating-point tensor (B, D). Nothing was scored."
+        )
+    if len(rows) != count:
+        raise ModelError(f"{who} returned {len(rows)} rows for {count} images. Nothing was scored.")
+    if width is not None and rows.shape[1] != width:
+        raise ModelError(
+            f"{who} returned {rows.shape[1]} numbers for image {done} and {width} for those "
+            "before it. Nothing was scored."
+        )
+    lengths = rows.float().norm(dim=1)
+    finite = rows.isfinite().all(dim=1)
+    if not finite.all():
+        first = int((~finite).nonzero()[0])
+        raise ModelError(
+            f"{who} returned a NaN or an infinity for image {done + first}. Nothing was scored."
+        )
+    wrong = (lengths - 1).abs() > _LENGTH_TOLERANCE
+    if wrong.any():
+        first = int(wrong.nonzero()[0])
+        raise ModelError(
+            f"{who} returned a row of length {lengths[first]:.4g} instead of 1 for image "
+            f"{done + first}. Nothing was scored."
+        )

@@ -1,0 +1,261 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cvgl_bench.embedding import embed, resolve_device
+from cvgl_bench.errors import DataError, ModelError
+
+torch.set_num_threads(1)
+
+
+class Means:
+    """Embeds a picture by its mean colour; remembers the batches it saw."""
+
+    name = "means"
+    preprocessing = "none"
+    weights_sha256 = ""
+
+    def __init__(self):
+        self.batches = []
+
+    def encode_ground(self, images):
+        self.batches.append(images)
+        return torch.nn.functional.normalize(images.mean(dim=(2, 3)) + 0.1, dim=1)
+
+    def encode_aerial(self, images):
+        return -self.encode_ground(images)
+
+
+class Returning(Means):
+    """Returns what it was made with, whatever it is given."""
+
+    def __init__(self, *answers):
+        super().__init__()
+        self.answers = list(answers)
+
+    def encode_ground(self, images):
+        return self.answers.pop(0)
+
+
+class Network(torch.nn.Module):
+    """One linear layer with dropout, which must be off."""
+
+    name = "network"
+    preprocessing = "none"
+    weights_sha256 = ""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 4)
+        self.dropout = torch.nn.Dropout(0.9)
+        self.modes = []
+
+    def encode_ground(self, images):
+        self.modes.append((self.training, torch.is_inference_mode_enabled()))
+        colours = self.dropout(images.mean(dim=(2, 3)))
+        return torch.nn.functional.normalize(self.layer(colours), dim=1)
+
+    encode_aerial = encode_ground
+
+
+def pictures(count, height=5, width=7, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]
+
+
+def unit_rows(count, width=3):
+    return torch.nn.functional.normalize(torch.ones(count, width), dim=1)
+
+
+def test_images_reach_the_encoder_as_rgb_floats_from_0_to_1_channels_first():
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[1, 2] = 255, 51, 0
+    adapter = Means()
+    embed(adapter, [image], side="ground")
+    (seen,) = adapter.batches
+    assert seen.dtype == torch.float32
+    assert seen.shape == (1, 3, 2, 3)
+    assert seen[0, :, 1, 2].tolist() == pytest.approx([1, 0.2, 0])
+    assert seen.is_contiguous()
+
+
+def test_rows_come_back_in_order_as_float32():
+    images = pictures(7)
+    rows = embed(Means(), images, side="ground", batch_size=3)
+    expected = np.stack([image.mean(axis=(0, 1)) / 255 + 0.1 for image in images])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert rows.dtype == np.float32
+    assert np.allclose(rows, expected, atol=1e-5)
+
+
+def test_the_side_chooses_the_encoder():
+    images = pictures(2)
+    ground = embed(Means(), images, side="ground")
+    assert np.array_equal(embed(Means(), images, side="aerial"), -ground)
+
+
+def test_a_batch_ends_where_it_is_full_or_the_size_changes():
+    images = pictures(5) + pictures(2, height=6) + pictures(1)
+    adapter = Means()
+    embed(adapter, images, side="ground", batch_size=3)
+    assert [len(batch) for batch in adapter.batches] == [3, 2, 2, 1]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from([4, 5]), min_size=1, max_size=9), st.integers(1, 10))
+def test_the_batch_size_changes_nothing_but_rounding(heights, batch_size):
+    images = [pictures(1, height, seed=seed)[0] for seed, height in enumerate(heights)]
+    alone = embed(Means(), images, side="ground", batch_size=1)
+    together = embed(Means(), images, side="ground", batch_size=batch_size)
+    assert np.allclose(alone, together, atol=1e-6)
+
+
+def test_a_module_runs_in_evaluation_and_inference_mode_without_a_gradient():
+    network = Network().train()
+    rows = embed(network, pictures(3), side="aerial", batch_size=2)
+    assert network.modes == [(False, True)] * 2
+    assert np.array_equal(rows, embed(network, pictures(3), side="aerial", batch_size=2))
+
+
+def test_images_are_drawn_at_most_one_batch_ahead_of_the_model():
+    drawn = 0
+
+    def source():
+        nonlocal drawn
+        for image in pictures(40):
+            drawn += 1
+            yield image
+
+    class Watching(Means):
+        def encode_ground(self, images):
+            rows = super().encode_ground(images)
+            lead.append(drawn - 4 * (len(self.batches) - 1))
+            return rows
+
+    lead = []
+    embed(Watching(), source(), side="ground", batch_size=4)
+    assert len(lead) == 10
+    assert max(lead) <= 8
+
+
+def test_an_error_in_the_images_comes_through_and_leaves_no_thread_behind():
+    def source():
+        yield from pictures(5)
+        raise DataError("picture 6 is torn")
+
+    before = threading.active_count()
+    with pytest.raises(DataError, match="picture 6 is torn"):
+        embed(Means(), source(), side="ground", batch_size=2)
+    assert threading.active_count() == before
+
+
+def test_an_error_in_the_model_comes_through_and_leaves_no_thread_behind():
+    class Failing(Means):
+        def encode_ground(self, images):
+            raise RuntimeError("out of memory")
+
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        embed(Failing(), iter(pictures(50)), side="ground", batch_size=2)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_nan_or_infinity_is_refused_with_the_model_the_side_and_the_image(value):
+    bad = unit_rows(2)
+    bad[1, 2] = value
+    adapter = Returning(unit_rows(2), bad)
+    with pytest.raises(ModelError, match=r"means \(ground\).*for image 3. Nothing was scored"):
+        embed(adapter, pictures(4), side="ground", batch_size=2)
+
+
+def test_a_row_that_is_not_of_unit_length_is_refused_with_its_length_and_image():
+    bad = unit_rows(3)
+    bad[2] *= 1.01
+    with pytest.raises(ModelError, match=r"length 1.01 instead of 1 for image 2"):
+        embed(Returning(bad), pictures(3), side="ground")
+
+
+def test_a_row_of_unit_length_up_to_rounding_is_taken():
+    rows = unit_rows(3) * 1.0005
+    assert embed(Returning(rows), pictures(3), side="ground").shape == (3, 3)
+
+
+def test_half_precision_comes_back_as_float32():
+    rows = embed(Returning(unit_rows(3, width=4).half()), pictures(3), side="ground")
+    assert rows.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (None, "NoneType"),
+        (np.ones((3, 2), np.float32), "ndarray"),
+        (torch.ones(3), r"torch.float32 \(3,\)"),
+        (torch.ones(3, 2, 1), r"torch.float32 \(3, 2, 1\)"),
+        (torch.ones(3, 2, dtype=torch.int64), r"torch.int64 \(3, 2\)"),
+        (unit_rows(2), "2 rows for 3 images"),
+        (torch.ones(3, 0), "length 0 instead of 1"),
+    ],
+)
+def test_anything_but_one_floating_row_an_image_is_refused(answer, message):
+    with pytest.raises(ModelError, match=message):
+        embed(Returning(answer), pictures(3), side="ground")
+
+
+def test_a_width_that_changes_between_batches_is_refused():
+    adapter = Returning(unit_rows(2, width=3), unit_rows(2, width=4))
+    with pytest.raises(ModelError, match="4 numbers for image 2 and 3 for those before it"):
+        embed(adapter, pictures(4), side="ground", batch_size=2)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((3, 4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+    ],
+)
+def test_an_image_that_is_not_rgb_bytes_is_refused_with_its_place(image):
+    with pytest.raises(DataError, match=r"image 1 is .* not \(H, W, 3\) uint8"):
+        embed(Means(), [*pictures(1), image], side="ground")
+
+
+def test_no_image_at_all_is_refused():
+    with pytest.raises(DataError, match="not one aerial image"):
+        embed(Means(), [], side="aerial")
+
+
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_of_less_than_one_image_is_refused(batch_size):
+    with pytest.raises(ModelError, match="at least one image"):
+        embed(Means(), pictures(1), side="ground", batch_size=batch_size)
+
+
+def test_an_unknown_side_is_refused():
+    with pytest.raises(ModelError, match="unknown side 'arial'"):
+        embed(Means(), pictures(1), side="arial")
+
+
+def test_the_device_follows_what_the_machine_has(monkeypatch):
+    for present, chosen in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda present=present: present)
+        assert resolve_device("auto") == torch.device(chosen)
+        assert resolve_device("cpu") == torch.device("cpu")
+
+
+def test_an_absent_cuda_device_is_refused_with_a_way_out(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ModelError, match=r"no CUDA device.*--device cpu"):
+        embed(Means(), pictures(1), side="ground", device="cuda")
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(ModelError, match="unknown device 'gpu'"):
+        resolve_device("gpu")
