@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint bench parity clean
+.PHONY: demo test lint parity clean
 
 demo: $(VENV)/.ready
 	$(BIN)/cvgl-bench demo --workers $(WORKERS)
@@ -17,9 +17,6 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/cvgl-bench publish --check
-
-bench: $(VENV)/.ready
-	$(BIN)/python benchmarks/generation.py
 
 # The released imagecorruptions runs on old versions only, so it has an environment of its own.
 parity: .venv-parity/.ready $(VENV)/.ready

@@ -109,7 +109,6 @@ def manifest_row(output: Output, source: Source, rendered: Rendered) -> dict[str
 def versions() -> str:
     """Versions of everything that shapes a pixel, in one line."""
     import cv2
-    import numba
     import numpy as np
     import PIL
     import scipy
@@ -118,7 +117,7 @@ def versions() -> str:
 
     return (
         f"cvgl-bench {__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
-        f"opencv {cv2.__version__}, numba {numba.__version__}, pillow {PIL.__version__}"
+        f"opencv {cv2.__version__}, pillow {PIL.__version__}"
     )
 
 

@@ -1,5 +1,9 @@
 import csv
 import json
+import os
+
+# Several tests run at once: threads of their own would only stand in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
