@@ -47,7 +47,6 @@ class Evaluation:
         pictures: where the queries come from.
         cells: which cells to score.
         adapter: the model.
-        not_comparable: why the scores compare with no others; empty if they do.
     """
 
     suite: Suite
@@ -55,7 +54,6 @@ class Evaluation:
     pictures: Pictures
     cells: Sequence[Cell]
     adapter: Adapter
-    not_comparable: tuple[str, ...] = ()
 
 
 def plan_evaluation(
@@ -88,9 +86,8 @@ def plan_evaluation(
     else:
         opened = open_set(set_folder, suite, dataset)
         pictures, chosen = opened, cells_of_set(opened, cells)
-    queries, references = len(pictures.queries), len(dataset.pairs)
-    reasons = check_size(suite, queries, references, partial=partial)
-    return Evaluation(suite, dataset, pictures, chosen, adapter, reasons)
+    check_size(suite, len(pictures.queries), len(dataset.pairs), partial=partial)
+    return Evaluation(suite, dataset, pictures, chosen, adapter)
 
 
 def evaluate(
@@ -180,7 +177,6 @@ def _provenance(job: Evaluation, gallery_sha256: str, device: str) -> Provenance
             gallery_sha256=gallery_sha256,
             manifest_sha256=job.pictures.manifest_sha256,
         ),
-        not_comparable=job.not_comparable,
         environment=_environment(device),
         date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from cvgl_bench.errors import RecordError
 from cvgl_bench.files import read, write_atomically
 from cvgl_bench.record import Record, read_record, record_json
-from cvgl_bench.suite import CLEAN
+from cvgl_bench.suite import CLEAN, check_size
 from cvgl_bench.summary import Summary, summarise
 
 RECORDS = "records"
@@ -43,11 +43,10 @@ def refuse_unfit(record: Record) -> None:
             definition of its suite than it carries.
     """
     who = f"{record.model.name} on {record.suite.name}"
-    if record.not_comparable:
-        raise RecordError(
-            f"{who} is marked as not comparable ({'; '.join(record.not_comparable)}) and cannot be "
-            "published."
-        )
+    data = record.data
+    sizes = check_size(record.suite, data.queries, data.references, partial=True)
+    if reasons := record.not_comparable or sizes:
+        raise RecordError(f"{who} is not comparable and cannot be published: {'; '.join(reasons)}.")
     if record.degenerate:
         raise RecordError(f"{who} cannot be published: {record.degenerate}.")
     if record.lacking:
@@ -146,6 +145,7 @@ def _row(record: Record, view: str, reference: Record | None) -> dict[str, str]:
         "fingerprint": record.fingerprint,
         "metric_version": str(record.metric_version),
         "weights_sha256": record.model.weights_sha256,
+        "gallery_sha256": record.data.gallery_sha256,
         "ranks_sha256": record.ranks_sha256,
         "date": record.date,
     }

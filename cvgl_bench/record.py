@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cvgl_bench import parquet
 from cvgl_bench.errors import RecordError
 from cvgl_bench.files import sha256, write_atomically
 from cvgl_bench.scores import METRIC_VERSION, recall_at, recall_at_one_percent
-from cvgl_bench.suite import Cell, Suite
+from cvgl_bench.suite import Cell, Suite, check_size, load_suite, suite_names
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -66,6 +66,15 @@ class Provenance(_Frozen):
     environment: dict[str, str] = {}
     date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_stands_for_a_suite(cls, fields: object) -> object:
+        """Let those who write a provenance by hand name one of the package's suites."""
+        if isinstance(fields, dict) and fields.get("suite") in suite_names():
+            suite = load_suite(fields["suite"])
+            return {"fingerprint": suite.fingerprint, **fields, "suite": suite}
+        return fields
+
 
 class CellScore(_Frozen):
     """The recalls of one cell, as fractions; r1p is None below 100 references."""
@@ -106,10 +115,12 @@ class Record(Provenance):
 
 
 def make_record(provenance: Provenance, ranks: CellRanks) -> Record:
-    """Score the ranks of every cell."""
-    references = provenance.data.references
+    """Score the ranks of every cell, and mark the record if its counts are not the suite's."""
+    data = provenance.data
+    sizes = check_size(provenance.suite, data.queries, data.references, partial=True)
+    reasons = dict.fromkeys([*provenance.not_comparable, *sizes])
     return Record(
-        **dict(provenance),
+        **dict(provenance) | {"not_comparable": tuple(reasons)},
         ranks_sha256=ranks_digest(ranks),
         cells=tuple(
             CellScore(
@@ -117,7 +128,7 @@ def make_record(provenance: Provenance, ranks: CellRanks) -> Record:
                 r1=recall_at(rank, 1),
                 r5=recall_at(rank, 5),
                 r10=recall_at(rank, 10),
-                r1p=recall_at_one_percent(rank, references),
+                r1p=recall_at_one_percent(rank, data.references),
             )
             for cell, rank in ranks.items()
         ),

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -241,3 +243,30 @@ def test_a_model_without_a_usable_name_is_refused(world, tmp_path):
     model.name = "../../x"
     with pytest.raises(ModelError, match="cannot be recorded"):
         evaluate(plan_evaluation(suite, root, model, set_folder=made), tmp_path / "run")
+
+
+def test_embeddings_made_elsewhere_need_a_short_index_and_are_marked_if_too_few(tmp_path):
+    np.save(tmp_path / "references.npy", np.eye(3, dtype=np.float16))
+    np.save(tmp_path / "clean.npy", np.eye(3, dtype=np.float16)[[0, 2]])
+    index = {
+        "provenance": {
+            "suite": "cvusa-c",
+            "date": "2026-01-31",
+            "model": {"name": "mine"},
+            "data": {"queries": 2, "references": 3},
+        },
+        "query_ids": ["a", "c"],
+        "reference_ids": ["a", "b", "c"],
+        "files": [
+            {"cell": {"view": "full", "corruption": "clean", "severity": 0}, "file": "clean.npy"}
+        ],
+    }
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    record = score(tmp_path, tmp_path / "run")
+    assert [cell.r1 for cell in record.cells] == [1]
+    assert record.fingerprint == record.suite.fingerprint
+    assert record.not_comparable[0] == "2 queries where cvusa-c has 8,884"
+    index["provenance"]["suite"] = "../../etc/cvusa-c.toml"
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(RecordError, match="suite"):
+        score(tmp_path, tmp_path / "run")

@@ -86,6 +86,9 @@ def test_unfit_records_are_refused_and_none_of_the_others_is_added(make, small_s
         "every query": make("constant", degenerate="every query embedding is the same"),
         "lacks 1 of": lacking,
         "fingerprint": make("old", fingerprint="0" * 64),
+        "25 queries where small-c has 100": good.model_copy(
+            update={"data": DataCard(queries=25, references=100)}
+        ),
     }
     for message, record in unfit.items():
         with pytest.raises(RecordError, match=message):

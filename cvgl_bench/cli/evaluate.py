@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A record whose errors count as 100 in mCE.",
 )
+@click.option("--quiet", is_flag=True, help="Write the run and print no tables.")
 @options.selection
 @options.partial
 def command(
@@ -43,6 +44,7 @@ def command(
     device: Literal["auto", "cpu", "cuda"],
     batch_size: int,
     reference: Path | None,
+    quiet: bool,
     views: tuple[str, ...] | None,
     corruptions: tuple[str, ...] | None,
     severities: tuple[int, ...] | None,
@@ -58,7 +60,9 @@ def command(
 
     from cvgl_bench.evaluation import evaluate, plan_evaluation
     from cvgl_bench.models import load
+    from cvgl_bench.plots import has_severity_curve, plot_severity
     from cvgl_bench.record import read_record
+    from cvgl_bench.scoring import RANKS, RECORD
     from cvgl_bench.suite import load_suite
 
     definition = load_suite(suite)
@@ -73,19 +77,19 @@ def command(
     total = len(job.dataset.pairs) + len(job.cells) * len(job.pictures.queries)
     with tqdm(total=total, unit=" images", desc=job.adapter.name) as bar:
         record = evaluate(job, out, device=device, batch_size=batch_size, progress=bar.update)
-    show(record, baseline, out)
-
-
-def show(record: Record, baseline: Record | None, out: Path) -> None:
-    """Print a record's tables and draw its curves."""
-    from cvgl_bench.plots import has_severity_curve, plot_severity
-    from cvgl_bench.tables import as_markdown, cell_table, describe, model_table
-
-    for view in dict.fromkeys(score.view for score in record.cells):
-        click.echo(f"\nview: {view}\n{as_markdown(cell_table(record, view))}")
-    click.echo(f"\n{as_markdown(model_table([record], baseline))}\n\n{describe(record)}")
-    written = ["record.json", "ranks.parquet"]
+    if not quiet:
+        show_tables(record, baseline)
+    written = [RECORD, RANKS]
     if has_severity_curve(record):
         plot_severity(record, out / "severity.png")
         written.append("severity.png")
     click.echo(f"written: {', '.join(str(out / name) for name in written)}")
+
+
+def show_tables(record: Record, reference: Record | None) -> None:
+    """Print a record's cells, a table a view, and its averages."""
+    from cvgl_bench.tables import as_markdown, cell_table, describe, model_table
+
+    for view in dict.fromkeys(score.view for score in record.cells):
+        click.echo(f"\nview: {view}\n{as_markdown(cell_table(record, view))}")
+    click.echo(f"\n{as_markdown(model_table([record], reference))}\n\n{describe(record)}")

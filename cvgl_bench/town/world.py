@@ -14,7 +14,6 @@ import functools
 import io
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from PIL import Image
 from pyproj import Transformer
 
 from cvgl_bench.errors import DataError
-from cvgl_bench.executors import run_local
+from cvgl_bench.executors import Progress, no_progress, run_local
 from cvgl_bench.files import write_atomically
 from cvgl_bench.seeding import generator, identity_seed
 from cvgl_bench.town.aerial import render_aerial
@@ -65,7 +64,7 @@ def write_town(
     panorama_size: tuple[int, int] = (112, 616),
     aerial_size: int = 256,
     workers: int = 1,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress = no_progress,
 ) -> Path:
     """Write a town as a data set and return its folder; the same arguments give the same bytes.
 
@@ -78,7 +77,7 @@ def write_town(
         panorama_size: rows and columns of the panoramas.
         aerial_size: pixels each way of the tiles, which always show TILE_METRES.
         workers: processes; they change no byte.
-        progress: called with the number of pairs that have just been finished.
+        progress: told the number of pairs that have just been finished or found finished.
 
     Raises:
         DataError: a number makes no sense, or the folder holds something else.
@@ -91,6 +90,7 @@ def write_town(
     record = _record(pairs, seed, panorama_size, aerial_size)
     _refuse_another(root, record)
     if _is_complete(root, pairs):
+        progress(pairs)
         return root
     scratch = root / UNFINISHED
     write_atomically(scratch / RECORD, record)
@@ -101,8 +101,7 @@ def write_town(
     places: dict[int, NDArray[np.float64]] = {}
     for found in run_local(_render, tasks, workers=workers):
         places |= found
-        if progress is not None:
-            progress(len(found))
+        progress(len(found))
     _write_lists(root, places)
     write_atomically(root / RECORD, record, scratch=scratch)
     shutil.rmtree(scratch)
@@ -125,8 +124,13 @@ def _record(pairs: int, seed: int, panorama_size: tuple[int, int], aerial_size: 
 
 def _refuse_another(root: Path, record: bytes) -> None:
     """Refuse a folder that holds anything but this very town, finished or begun."""
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+    if not root.exists():
         return
+    # A run that is killed at its first step leaves nothing but its scratch folder.
+    if root.is_dir() and all(entry.name == UNFINISHED for entry in root.iterdir()):
+        scratch = root / UNFINISHED
+        if not (scratch / RECORD).is_file():
+            return
     for path in (root / UNFINISHED / RECORD, root / RECORD):
         if path.is_file() and path.read_bytes() == record:
             return
