@@ -148,7 +148,7 @@ def generate(
     images = len(plan.cells)
     if (out / SET_PAGE).is_file():
         progress(images * len(plan.dataset.pairs))
-        return read_set(out)[0]
+        return _finish(plan, out)
     index, count = shard
     waiting = []
     units = plan.units
@@ -218,11 +218,12 @@ def _finish(plan: Plan, out: Path) -> SetPage | None:
     parts = [_rows_file(out, number) for number in range(len(plan.units))]
     (out / WORK).mkdir(exist_ok=True)
     with FileLock(out / WORK / "finishing.lock"):
-        if not (out / SET_PAGE).is_file() and not all(part.is_file() for part in parts):
-            return None
         if not (out / SET_PAGE).is_file():
+            if not all(part.is_file() for part in parts):
+                return None
             _write_summary(plan, out, parts)
-        shutil.rmtree(out / WORK)
+        # Another shard that is just finishing may be removing it too.
+        shutil.rmtree(out / WORK, ignore_errors=True)
     return read_set(out)[0]
 
 
@@ -243,4 +244,4 @@ def _write_summary(plan: Plan, out: Path, parts: list[Path]) -> None:
         manifest_sha256=sha256(manifest),
         headings_sha256=sha256(headings),
     )
-    write_set_page(out, page)
+    write_set_page(out, page, scratch=scratch)

@@ -157,10 +157,10 @@ def read_table(path: Path) -> pa.Table:
     return table
 
 
-def write_set_page(out: Path, page: SetPage) -> None:
+def write_set_page(out: Path, page: SetPage, *, scratch: Path) -> None:
     """Write `set.json`."""
     text = json.dumps(page.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
-    write_atomically(out / SET_PAGE, text.encode())
+    write_atomically(out / SET_PAGE, text.encode(), scratch=scratch)
 
 
 def read_set(out: Path) -> tuple[SetPage, pa.Table]:

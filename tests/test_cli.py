@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -89,23 +90,17 @@ def test_verify_names_the_faults_and_repair_mends_them(town, tmp_path):
     assert run("verify", made).exit_code == 0
 
 
-def test_a_model_of_ones_own_is_a_file_and_a_class(town, tmp_path):
+def test_the_readmes_model_of_your_own_is_evaluated(town, tmp_path):
     root, suite = town
-    (tmp_path / "mine.py").write_text(
-        "import torch\n"
-        "class Mine:\n"
-        "    name, preprocessing, weights_sha256 = 'mine', 'mean colour', ''\n"
-        "    def encode_ground(self, images):\n"
-        "        return torch.nn.functional.normalize(images.mean(dim=(2, 3)) + 0.1)\n"
-        "    encode_aerial = encode_ground\n"
-    )
-    out = tmp_path / "run"
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    code = readme.split("```python\n")[1].split("```")[0]
+    (tmp_path / "my_model.py").write_text(code)
     result = run(
-        *("evaluate", suite, "--model", f"{tmp_path / 'mine.py'}:Mine", "--data", root),
-        *("--on-the-fly", "--out", out, "--corruptions", "none"),
+        *("evaluate", suite, "--model", f"{tmp_path / 'my_model.py'}:Colors", "--data", root),
+        *("--on-the-fly", "--out", tmp_path / "run", "--corruptions", "none"),
     )
     assert result.exit_code == 0, result.output
-    assert json.loads((out / "record.json").read_text())["model"]["name"] == "mine"
+    assert json.loads((tmp_path / "run/record.json").read_text())["model"]["name"] == "colors"
 
 
 def test_every_mistake_is_one_sentence_and_exit_1(town, tmp_path):

@@ -88,6 +88,15 @@ def test_shards_made_apart_are_merged_by_copying_and_running_again(plan, undistu
     assert tree(parts[0]) == undisturbed
 
 
+def test_a_run_killed_after_its_last_file_is_tidied_up_by_the_next(plan, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    generate(plan, out)
+    (out / WORK / "scratch").mkdir(parents=True)
+    (out / WORK / "scratch" / ".writing-left-over").write_bytes(b"half")
+    generate(plan, out)
+    assert tree(out) == undisturbed
+
+
 def test_more_shards_than_units_do_no_harm(plan, undisturbed, tmp_path):
     out = tmp_path / "many"
     pages = [generate(plan, out, shard=(number, 7)) for number in range(1, 8)]
