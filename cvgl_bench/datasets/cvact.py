@@ -89,5 +89,5 @@ def _to_degrees(utm: NDArray[np.float64]) -> list[Position]:
     from pyproj import Transformer
 
     transformer = Transformer.from_crs(CANBERRA_UTM, "EPSG:4326", always_xy=True)
-    longitudes, latitudes = transformer.transform(utm[:, 0], utm[:, 1])
-    return [Position(float(a), float(b)) for a, b in zip(latitudes, longitudes, strict=True)]
+    longitudes, latitudes = transformer.transform(utm[:, 0].tolist(), utm[:, 1].tolist())
+    return [Position(*pair) for pair in zip(latitudes, longitudes, strict=True)]
