@@ -234,4 +234,4 @@ def coordinates(metres: NDArray[np.float64]) -> NDArray[np.float64]:
     latitude, longitude = ORIGIN_DEGREES
     plane = f"+proj=tmerc +lat_0={latitude} +lon_0={longitude} +k=1 +datum=WGS84 +units=m"
     back = Transformer.from_crs(plane, "EPSG:4326")
-    return np.stack(back.transform(metres[:, 0], metres[:, 1]), axis=1)
+    return np.stack(back.transform(metres[:, 0].tolist(), metres[:, 1].tolist()), axis=1)
