@@ -7,12 +7,15 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL import ImageFile, UnidentifiedImageError
 
 from cvgl_bench.errors import DataError
 
 Image = NDArray[np.uint8]
 
 MAX_PIXELS = 120_000_000
+MAX_SIDE = 16_384
+_FORMATS = ("JPEG", "PNG")
 _READABLE = {"RGB", "L"}
 
 
@@ -35,27 +38,41 @@ def decode(data: bytes, name: str) -> Image:
         RGB uint8, (H, W, 3).
 
     Raises:
-        DataError: the bytes are no picture, truncated, of another kind, or over 120 megapixels.
+        DataError: the bytes are no JPEG or PNG, cut short, of another kind, or too large.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
-            picture = PillowImage.open(io.BytesIO(data))
-            if picture.width * picture.height > MAX_PIXELS:
-                raise DataError(
-                    f"{name} has {picture.width} x {picture.height} pixels, more than the "
-                    f"{MAX_PIXELS // 1_000_000} megapixels a picture may have."
-                )
-            if picture.mode not in _READABLE:
-                raise DataError(
-                    f"{name} is a picture of kind {picture.mode}; only 8-bit RGB and grey ones "
-                    "are read. Convert it first."
-                )
+            picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
+            _refuse_unusable(picture, name)
             return np.array(picture.convert("RGB"))
     except DataError:
         raise
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{name} cannot be decoded: it is neither JPEG nor PNG. Is the file complete?"
+        ) from error
     except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
         raise DataError(f"{name} cannot be decoded ({error}). Is the file complete?") from error
+
+
+def _refuse_unusable(picture: ImageFile.ImageFile, name: str) -> None:
+    width, height = picture.size
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        raise DataError(
+            f"{name} has {width} x {height} pixels; a picture may have {MAX_SIDE} a side and "
+            f"{MAX_PIXELS // 1_000_000} million in all."
+        )
+    kind = picture.mode
+    if "transparency" in picture.info:
+        kind += " with transparency"
+    elif any(";16" in str(tile) for tile in picture.tile):
+        kind = "16-bit " + kind
+    if kind not in _READABLE:
+        raise DataError(
+            f"{name} is a picture of kind {kind}; only 8-bit RGB and grey ones are read. "
+            "Convert it first."
+        )
 
 
 def encode(image: Image, quality: int) -> bytes:

@@ -1,6 +1,6 @@
 """Images through a model's encoders: the one part of an evaluation that needs torch."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Literal
@@ -51,22 +51,43 @@ def embed(
     if side not in ("ground", "aerial"):
         raise ModelError(unknown("side", side, ["ground", "aerial"]))
     place = resolve_device(device)
-    if isinstance(adapter, nn.Module):
-        adapter.to(place).eval()
+    _prepare(adapter, place)
     encode = adapter.encode_ground if side == "ground" else adapter.encode_aerial
     parts: list[NDArray[np.float32]] = []
     done = 0
     with closing(_one_ahead(_batches(images, batch_size))) as batches:
         for batch in batches:
+            who = f"{adapter.name} ({side})"
             with torch.inference_mode():
-                rows = encode(_as_floats(batch, place))
+                rows = _encoded(encode, _as_floats(batch, place), who, done)
             width = parts[0].shape[1] if parts else None
-            _check(rows, f"{adapter.name} ({side})", done, len(batch), width)
-            parts.append(rows.float().cpu().numpy())
+            _check(rows, who, done, len(batch), width)
+            # A copy, because a model may hand out the same buffer again and again.
+            parts.append(np.array(rows.detach().float().cpu().numpy()))
             done += len(batch)
     if not parts:
         raise DataError(f"there is not one {side} image to embed.")
     return np.concatenate(parts)
+
+
+def _prepare(adapter: Adapter, place: torch.device) -> None:
+    """Move the adapter's networks to the device and set them to evaluation."""
+    networks = [adapter, *vars(adapter).values()] if hasattr(adapter, "__dict__") else [adapter]
+    for network in networks:
+        if isinstance(network, nn.Module):
+            network.to(place).eval()
+
+
+def _encoded(encode: Callable[[Tensor], Tensor], images: Tensor, who: str, done: int) -> Tensor:
+    try:
+        return encode(images)
+    except ModelError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ModelError(
+            f"{who} failed at images {done} to {done + len(images) - 1}: "
+            f"{type(error).__name__}: {error} (cvgl-bench --traceback ... shows where)"
+        ) from error
 
 
 def resolve_device(name: Device) -> torch.device:
@@ -80,7 +101,7 @@ def resolve_device(name: Device) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ModelError(
             f"device 'cuda' was asked for, but torch {torch.__version__} finds no CUDA device "
-            "here: use --device cpu, or install a torch built for CUDA."
+            "here: use --device cpu, or see that the driver fits this torch."
         )
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

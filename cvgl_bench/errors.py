@@ -1,7 +1,13 @@
 """The errors a user can cause: one sentence each, shown without a traceback, exit status 1."""
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class CvglBenchError(Exception):
@@ -22,6 +28,13 @@ class ModelError(CvglBenchError):
 
 class RecordError(CvglBenchError):
     """A record is malformed, or may not stand where it was asked to."""
+
+
+def first_fault(error: ValidationError) -> str:
+    """Word the first of a validation's faults: the field, and what is wrong with it."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:

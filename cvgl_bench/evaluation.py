@@ -4,6 +4,7 @@ import datetime
 import io
 import os
 import platform
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,18 +17,17 @@ from cvgl_bench import __version__
 from cvgl_bench.codec import decode
 from cvgl_bench.datasets import Dataset, Pair, load_dataset
 from cvgl_bench.embedding import Device, embed, resolve_device
-from cvgl_bench.errors import ModelError, RecordError
+from cvgl_bench.errors import ModelError
 from cvgl_bench.executors import Progress, no_progress
 from cvgl_bench.files import read, sha256, write_atomically
 from cvgl_bench.models.adapter import Adapter
 from cvgl_bench.pictures import Pictures, RenderedPictures, cells_of_set, open_set
-from cvgl_bench.record import DataCard, ModelCard, Provenance, Record, read_record
+from cvgl_bench.record import DataCard, ModelCard, Provenance, Record
 from cvgl_bench.scoring import (
-    INDEX,
-    RECORD,
     REFERENCES,
     CellFile,
     EmbeddingsIndex,
+    refuse_another_run,
     score,
     write_index,
 )
@@ -76,7 +76,7 @@ def plan_evaluation(
         partial: the user has said that fewer or other pictures are meant.
 
     Raises:
-        CvglBenchError: data, set or counts are not the suite's.
+        CvglBenchError: data, set or counts are not the suite's, or the model has no usable name.
     """
     dataset = load_dataset(suite.dataset, data, suite.split)
     pictures: Pictures
@@ -87,6 +87,7 @@ def plan_evaluation(
         opened = open_set(set_folder, suite, dataset)
         pictures, chosen = opened, cells_of_set(opened, cells)
     check_size(suite, len(pictures.queries), len(dataset.pairs), partial=partial)
+    model_card(adapter)
     return Evaluation(suite, dataset, pictures, chosen, adapter)
 
 
@@ -100,6 +101,8 @@ def evaluate(
 ) -> Record:
     """Embed the gallery once and every cell's queries, score them, and write the run.
 
+    An earlier run in the folder stays whole until the new one is.
+
     Args:
         job: what to evaluate.
         out: the run's folder; gets `embeddings/`, `ranks.parquet` and `record.json`.
@@ -108,42 +111,41 @@ def evaluate(
         progress: told 1 for each picture embedded.
 
     Raises:
-        CvglBenchError: a picture or an embedding is broken; no record is written.
+        CvglBenchError: a picture or an embedding is broken, or the folder holds another run.
+            No record is written then.
     """
-    folder = out / EMBEDDINGS
-    _refuse_another_run(out, job)
-    (folder / INDEX).unlink(missing_ok=True)
+    provenance = _provenance(job, "", str(resolve_device(device)))
+    refuse_another_run(out, provenance, job.cells)
+    unfinished = out / f"{EMBEDDINGS}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
     run = partial(embed, job.adapter, device=device, batch_size=batch_size)
     hashes: list[str] = []
     tiles = _counted(_tiles(job.dataset.pairs, hashes), progress)
-    _write_array(folder / REFERENCES, run(tiles, side="aerial"))
+    references = run(tiles, side="aerial")
+    _write_array(unfinished / REFERENCES, references)
     files = []
     for number, cell in enumerate(job.cells):
+        queries = run(_counted(job.pictures.images(cell), progress), side="ground")
+        if queries.shape[1] != references.shape[1]:
+            raise ModelError(
+                f"{job.adapter.name} gives {queries.shape[1]} numbers for a ground picture and "
+                f"{references.shape[1]} for an aerial one; they must be as many."
+            )
         name = f"{number:03d}-{cell.view}-{cell.corruption}-{cell.severity}.npy"
-        queries = _counted(job.pictures.images(cell), progress)
-        _write_array(folder / name, run(queries, side="ground"))
+        _write_array(unfinished / name, queries)
         files.append(CellFile(cell=cell, file=name))
+    gallery = sha256("\n".join(hashes).encode())
     index = EmbeddingsIndex(
-        provenance=_provenance(
-            job, sha256("\n".join(hashes).encode()), str(resolve_device(device))
-        ),
+        provenance=_provenance(job, gallery, str(resolve_device(device))),
         query_ids=tuple(pair.id for pair in job.pictures.queries),
         reference_ids=tuple(pair.id for pair in job.dataset.pairs),
         files=tuple(files),
     )
-    write_index(folder, index)
-    return score(folder, out)
-
-
-def _refuse_another_run(out: Path, job: Evaluation) -> None:
-    """A run may be made again in its folder, but not replace another model's or suite's."""
-    if not (out / RECORD).is_file():
-        return
-    old = read_record(out / RECORD)
-    if (old.model.name, old.suite.name) != (job.adapter.name, job.suite.name):
-        raise RecordError(
-            f"{out} holds the run of {old.model.name} on {old.suite.name}. Choose another --out."
-        )
+    write_index(unfinished, index)
+    record = score(unfinished, out)
+    shutil.rmtree(out / EMBEDDINGS, ignore_errors=True)
+    unfinished.rename(out / EMBEDDINGS)
+    return record
 
 
 def _tiles(pairs: Sequence[Pair], hashes: list[str]) -> Iterator[Image]:
@@ -178,7 +180,7 @@ def _provenance(job: Evaluation, gallery_sha256: str, device: str) -> Provenance
             manifest_sha256=job.pictures.manifest_sha256,
         ),
         environment=_environment(device),
-        date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        date=datetime.datetime.now(datetime.timezone.utc).date(),
     )
 
 
@@ -196,8 +198,9 @@ def model_card(adapter: Adapter) -> ModelCard:
         )
     except ValueError as error:
         raise ModelError(
-            f"the model's name '{adapter.name}' or its other attributes cannot be recorded: names "
-            "are lower-case letters, digits, '.', '_' and '-', at most 64."
+            f"the model's name '{adapter.name}' or weights_sha256 '{adapter.weights_sha256}' "
+            "cannot be recorded. A name is up to 64 lower-case letters, digits, '.', '_' and '-'; "
+            'a hash is 64 hexadecimal digits, or "" for a model without weights.'
         ) from error
 
 

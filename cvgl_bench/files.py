@@ -33,22 +33,32 @@ def write_atomically(path: Path, data: bytes, *, scratch: Path | None = None) ->
     Raises:
         DataError: the disk is full or the place cannot be written.
     """
-    folder = scratch or path.parent
-    temporary: str | None = None
+    for last_try in (False, False, True):
+        try:
+            _write_once(path, data, scratch or path.parent)
+            return
+        except FileNotFoundError as error:
+            # Another run that has just finished may have removed the scratch folder under us.
+            if last_try:
+                raise DataError(f"cannot write {path}: {error.strerror}.") from error
+        except OSError as error:
+            raise DataError(f"cannot write {path}: {error.strerror}.") from error
+
+
+def _write_once(path: Path, data: bytes, folder: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=folder)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=folder)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), 0o666 & ~_UMASK)
         Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise DataError(f"cannot write {path}: {error.strerror}.") from error
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def read(path: Path) -> bytes:

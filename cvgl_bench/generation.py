@@ -15,7 +15,7 @@ import pyarrow as pa
 from filelock import FileLock
 
 from cvgl_bench.datasets import Dataset, Pair
-from cvgl_bench.errors import DataError
+from cvgl_bench.errors import DataError, SuiteError
 from cvgl_bench.executors import Progress, no_progress, run_local
 from cvgl_bench.files import read, sha256, write_atomically
 from cvgl_bench.manifest import (
@@ -106,6 +106,8 @@ def make_plan(
     reasons = check_size(suite, len(queries), size, partial=partial or limit is not None)
     if suite.form == "mixed":
         cells = tuple(cell for cell in cells if cell.corruption != CLEAN)
+    if not cells:
+        raise SuiteError(f"nothing is left to make of {suite.name}: a mixed set has no clean part.")
     return Plan(suite, Dataset(dataset.name, queries), cells, bool(reasons))
 
 
@@ -188,48 +190,64 @@ def _open_folder(plan: Plan, out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file, not a folder.")
     if (out / SET_PAGE).is_file():
-        page, _ = read_set(out)
-        same = (page.fingerprint, page.ids_sha256, page.cells) == (
-            plan.suite.fingerprint,
-            plan.dataset.ids_sha256,
-            plan.cells,
-        )
-        if not same:
-            raise DataError(
-                f"{out} already holds another set ({page.suite} version {page.version}, "
-                f"{page.queries} queries, {len(page.cells)} cells). Choose another --out."
-            )
+        _finished_set(plan, out)
         return
     marker = out / WORK / "plan.json"
-    if marker.is_file():
-        if read(marker).decode() != plan.identity:
+    foreign = out.is_dir() and any(entry.name != WORK for entry in out.iterdir())
+    if foreign and not marker.is_file():
+        raise DataError(f"{out} is not empty and holds no run of cvgl-bench. Choose another --out.")
+    with _lock(out, "opening"):
+        if not marker.is_file():
+            write_atomically(marker, plan.identity.encode())
+        elif read(marker).decode() != plan.identity:
             raise DataError(
                 f"{out} holds an unfinished run with another suite, selection, data or library "
                 f"versions (see {marker}). Finish that one, or choose another --out."
             )
-        return
-    if out.is_dir() and any(entry.name != WORK for entry in out.iterdir()):
-        raise DataError(f"{out} is not empty and holds no run of cvgl-bench. Choose another --out.")
-    write_atomically(marker, plan.identity.encode())
+
+
+def _lock(out: Path, what: str) -> FileLock:
+    """Let one process at a time open or finish a folder."""
+    try:
+        (out / WORK).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write into {out}: {error.strerror}.") from error
+    return FileLock(out / WORK / f"{what}.lock")
+
+
+def _finished_set(plan: Plan, out: Path) -> SetPage:
+    """Read the set in the folder, which must be the plan's."""
+    page, _ = read_set(out)
+    asked = (plan.suite.fingerprint, plan.dataset.ids_sha256, plan.cells)
+    if (page.fingerprint, page.ids_sha256, page.cells) != asked:
+        raise DataError(
+            f"{out} already holds another set ({page.suite} version {page.version}, "
+            f"{page.queries} queries, {len(page.cells)} cells). Choose another --out."
+        )
+    return page
 
 
 def _finish(plan: Plan, out: Path) -> SetPage | None:
     """Join the units' rows and write the set's page, if every unit is done."""
     parts = [_rows_file(out, number) for number in range(len(plan.units))]
-    (out / WORK).mkdir(exist_ok=True)
-    with FileLock(out / WORK / "finishing.lock"):
-        if not (out / SET_PAGE).is_file():
-            if not all(part.is_file() for part in parts):
-                return None
-            _write_summary(plan, out, parts)
-        # Another shard that is just finishing may be removing it too.
-        shutil.rmtree(out / WORK, ignore_errors=True)
-    return read_set(out)[0]
+    if not (out / SET_PAGE).is_file():
+        with _lock(out, "finishing"):
+            if not (out / SET_PAGE).is_file():
+                if not all(part.is_file() for part in parts):
+                    return None
+                _write_summary(plan, out, parts)
+    # Another shard that is just finishing may be removing it too.
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    return _finished_set(plan, out)
 
 
 def _write_summary(plan: Plan, out: Path, parts: list[Path]) -> None:
     """Write headings, manifest and, last, the page that says that the set is whole."""
-    manifest = manifest_bytes(pa.concat_tables([read_table(part) for part in parts]))
+    tables = []
+    for part in parts:
+        tables.append(read_table(part))
+        _still_there(out, part, tables[-1])
+    manifest = manifest_bytes(pa.concat_tables(tables))
     scratch = out / WORK / "scratch"
     headings = headings_csv(plan.suite, plan.dataset)
     write_atomically(out / HEADINGS, headings, scratch=scratch)
@@ -245,3 +263,15 @@ def _write_summary(plan: Plan, out: Path, parts: list[Path]) -> None:
         headings_sha256=sha256(headings),
     )
     write_set_page(out, page, scratch=scratch)
+
+
+def _still_there(out: Path, part: Path, rows: pa.Table) -> None:
+    """Check that a unit's pictures have stayed; forget that it was done if not."""
+    for name, size in zip(rows["path"].to_pylist(), rows["bytes"].to_pylist(), strict=True):
+        path = out / name
+        if not path.is_file() or path.stat().st_size != size:
+            part.unlink()
+            raise DataError(
+                f"{path}, made by an earlier run, is gone or has changed since. "
+                "Run the same command again to make it anew."
+            )

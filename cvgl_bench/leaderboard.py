@@ -12,8 +12,8 @@ from pathlib import Path
 from cvgl_bench.errors import RecordError
 from cvgl_bench.files import read, write_atomically
 from cvgl_bench.record import Record, read_record, record_json
-from cvgl_bench.suite import CLEAN, check_size
-from cvgl_bench.summary import Summary, summarise
+from cvgl_bench.suite import CLEAN, check_size, load_suite, suite_names
+from cvgl_bench.summary import Summary, refuse_other_ground, summarise
 
 RECORDS = "records"
 
@@ -25,8 +25,7 @@ def add_records(folder: Path, records: Iterable[Record]) -> list[Path]:
         RecordError: a record may not stand on a leaderboard. None is added then.
     """
     accepted = list(records)
-    for record in accepted:
-        refuse_unfit(record)
+    derive(folder, accepted)
     paths = []
     for record in accepted:
         path = folder / RECORDS / record.suite.label / f"{record.model.name}.json"
@@ -54,39 +53,56 @@ def refuse_unfit(record: Record) -> None:
             f"{who} lacks {len(record.lacking)} of the suite's {len(record.suite.cells)} cells "
             f"(first: {record.lacking[0]}) and cannot be published."
         )
-    if record.fingerprint != record.suite.fingerprint:
+    named = record.suite.name in suite_names()
+    present = load_suite(record.suite.name) if named else record.suite
+    if record.fingerprint != present.fingerprint or record.suite != present:
         raise RecordError(
             f"{who} was made with the fingerprint {record.fingerprint[:12]}; the suite that it "
-            f"names has {record.suite.fingerprint[:12]} here."
+            f"names has {present.fingerprint[:12]} here."
+        )
+    if record.status != "measured" or not record.ranks_sha256:
+        raise RecordError(
+            f"{who} is not measured from pictures by evaluate, or lacks the hash of its ranks; it "
+            "cannot be published."
         )
 
 
-def derive(folder: Path) -> dict[Path, bytes]:
+def derive(folder: Path, added: Iterable[Record] = ()) -> dict[Path, bytes]:
     """Compute every CSV from the records in a leaderboards folder; writes nothing.
 
+    Args:
+        folder: the leaderboards folder.
+        added: records to take as if they were there already.
+
     Raises:
-        RecordError: a record is unfit or lies in another suite's place.
+        RecordError: a record is unfit, lies in another one's place, or was not made on the same
+            pictures as the others of its suite.
     """
-    files = {}
-    suites = sorted(path for path in (folder / RECORDS).glob("*") if path.is_dir())
-    for place in suites:
-        records = []
-        for path in sorted(place.glob("*.json")):
-            record = read_record(path)
+    boards: dict[str, dict[str, Record]] = {}
+    for path in sorted((folder / RECORDS).glob("*/*.json")):
+        record = read_record(path)
+        if (record.suite.label, record.model.name) != (path.parent.name, path.stem):
+            raise RecordError(
+                f"{path} holds {record.model.name} on {record.suite.label}: wrong place."
+            )
+        boards.setdefault(record.suite.label, {})[record.model.name] = record
+    for record in added:
+        boards.setdefault(record.suite.label, {})[record.model.name] = record
+    for records in boards.values():
+        for record in records.values():
             refuse_unfit(record)
-            if (record.suite.label, record.model.name) != (place.name, path.stem):
-                raise RecordError(
-                    f"{path} holds {record.model.name} on {record.suite.label}: wrong place."
-                )
-            records.append(record)
-        if records:
-            files[folder / f"{place.name}.csv"] = _csv(records)
-    return files
+            refuse_other_ground(record, next(iter(records.values())))
+    return {
+        folder / f"{label}.csv": _csv([records[name] for name in sorted(records)])
+        for label, records in sorted(boards.items())
+    }
 
 
 def check(folder: Path) -> list[str]:
     """Say what a leaderboards folder holds that does not follow from its records."""
     derived = derive(folder)
+    if not derived:
+        raise RecordError(f"{folder} holds no records, so there is nothing to check.")
     faults = []
     for path, data in derived.items():
         if not path.is_file():
@@ -109,8 +125,6 @@ def write_derived(folder: Path) -> list[Path]:
 
 def _csv(records: list[Record]) -> bytes:
     suite = records[0].suite
-    if len({record.fingerprint for record in records}) != 1:
-        raise RecordError(f"the records of {suite.label} have different fingerprints.")
     reference = next((r for r in records if r.model.name == suite.mce_reference), None)
     rows = [_row(record, view, reference) for record in records for view in suite.views]
     rows.sort(key=lambda row: (row["view"], -float(row["r1_cor"] or 0), row["model"]))
@@ -147,7 +161,7 @@ def _row(record: Record, view: str, reference: Record | None) -> dict[str, str]:
         "weights_sha256": record.model.weights_sha256,
         "gallery_sha256": record.data.gallery_sha256,
         "ranks_sha256": record.ranks_sha256,
-        "date": record.date,
+        "date": record.date.isoformat(),
     }
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cvgl_bench import parquet
 from cvgl_bench.datasets import Dataset
-from cvgl_bench.errors import DataError
+from cvgl_bench.errors import DataError, first_fault
 from cvgl_bench.files import read, sha256, write_atomically
 from cvgl_bench.rendering import Output, Rendered, Source, parameters_json, pixel_sha256
-from cvgl_bench.suite import Cell, Suite
+from cvgl_bench.suite import MIXED, Cell, Suite
 from cvgl_bench.views import draw_heading
 
 MANIFEST = "manifest.parquet"
@@ -112,12 +113,14 @@ def versions() -> str:
     import numpy as np
     import PIL
     import scipy
+    from PIL import features
 
     from cvgl_bench import __version__
 
     return (
         f"cvgl-bench {__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
-        f"opencv {cv2.__version__}, pillow {PIL.__version__}"
+        f"opencv {cv2.__version__}, pillow {PIL.__version__}, "
+        f"libjpeg-turbo {features.version('libjpeg_turbo')}"
     )
 
 
@@ -178,11 +181,29 @@ def read_set(out: Path) -> tuple[SetPage, pa.Table]:
     try:
         page = SetPage.model_validate_json(read(out / SET_PAGE))
     except ValidationError as error:
-        raise DataError(f"{out / SET_PAGE} is not what generate wrote: {error}.") from error
+        raise DataError(
+            f"{out / SET_PAGE} is not what generate wrote: {first_fault(error)}."
+        ) from error
     data = read(out / MANIFEST)
     if sha256(data) != page.manifest_sha256:
         raise DataError(
             f"{out / MANIFEST} is not the manifest that {SET_PAGE} was written for. "
             "Make the set again."
         )
-    return page, read_table(out / MANIFEST)
+    table = read_table(out / MANIFEST)
+    _must_agree(page, table, out)
+    return page, table
+
+
+def _must_agree(page: SetPage, table: pa.Table, out: Path) -> None:
+    """Check that the page's cells and counts are the manifest's."""
+    listed = zip(*(table[name].to_pylist() for name in ("view", "cell", "severity")), strict=True)
+    found = Counter(
+        Cell(view=view, corruption=cell, severity=0 if cell == MIXED else severity)
+        for view, cell, severity in listed
+    )
+    if found != dict.fromkeys(page.cells, page.queries) or table.num_rows != page.images:
+        raise DataError(
+            f"{out / SET_PAGE} says {page.queries} queries in {len(page.cells)} cells, "
+            f"{page.images} images; {MANIFEST} lists others. Make the set again."
+        )

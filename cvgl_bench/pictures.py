@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cvgl_bench.codec import decode
 from cvgl_bench.datasets import Dataset, Pair
 from cvgl_bench.errors import DataError, SuiteError
-from cvgl_bench.files import read, sha256
+from cvgl_bench.files import read, sha256, sha256_of_file
 from cvgl_bench.manifest import SetPage, read_set
 from cvgl_bench.rendering import plan_output, read_source, render
 from cvgl_bench.suite import CLEAN, Cell, Suite
@@ -87,7 +87,7 @@ class SetPictures:
             if sha256(data) != digest:
                 raise DataError(
                     f"{self.folder / path} is not the file in the set's manifest. "
-                    f"cvgl-bench verify {self.folder} --repair makes it again."
+                    f"cvgl-bench verify {self.folder} --repair --data ROOT makes it again."
                 )
             yield decode(data, path)
 
@@ -130,7 +130,20 @@ def open_set(folder: Path, suite: Suite, dataset: Dataset) -> SetPictures:
             f"{folder} was made from {page.queries} queries, of which the data has {len(queries)} "
             "in that order. Is --data the folder that it was made from?"
         )
+    _same_sources(folder, manifest, queries)
     return SetPictures(folder, page, manifest, RenderedPictures(suite, dataset.name, queries))
+
+
+def _same_sources(folder: Path, manifest: pa.Table, queries: Sequence[Pair]) -> None:
+    """Check that the data's panoramas are the ones that the set was made from."""
+    columns = (manifest[name].to_pylist() for name in ("image_id", "source_sha256"))
+    recorded = dict(zip(*columns, strict=True))
+    for pair in queries:
+        if sha256_of_file(pair.ground) != recorded[pair.id]:
+            raise DataError(
+                f"{pair.ground} is not the panorama that {folder} was made from. "
+                "Is --data the folder that it was made from?"
+            )
 
 
 def cells_of_set(pictures: SetPictures, wanted: Sequence[Cell] | None) -> tuple[Cell, ...]:

@@ -54,7 +54,8 @@ def plot_severity(record: Record, path: Path, view: str = "full") -> None:
         axes.set_xlabel("severity")
         axes.set_ylabel("R@1, %")
         mark = ", not comparable" if record.not_comparable else ""
-        axes.set_title(f"{record.model.name} on {record.suite.label}{mark}", loc="left")
+        where = "" if view == "full" else f", {view}"
+        axes.set_title(f"{record.model.name} on {record.suite.label}{where}{mark}", loc="left")
         axes.grid(axis="y", color="#dddddd", lw=0.8)
         axes.legend(frameon=False)
         buffer = io.BytesIO()
@@ -75,10 +76,19 @@ def _family_curve(
     return [float(np.mean([recalls[cell] for cell in row])) for row in cells]
 
 
-def has_severity_curve(record: Record, view: str = "full") -> bool:
-    """Whether `plot_severity` has a line to draw."""
-    recalls = record.recalls(view)
+def plot_all(record: Record, folder: Path) -> list[Path]:
+    """Draw `severity.png`, or `severity-<view>.png`, of every view with a line to draw.
+
+    A picture of an earlier run in the folder that this one does not draw is removed.
+    """
+    written = []
     severities = sorted(record.suite.severities)
-    return any(
-        _family_curve(recalls, view, names, severities) is not None for names in FAMILIES.values()
-    )
+    for view in dict.fromkeys(score.view for score in record.cells):
+        path = folder / ("severity.png" if view == "full" else f"severity-{view}.png")
+        path.unlink(missing_ok=True)
+        recalls = record.recalls(view)
+        families = FAMILIES.values()
+        if any(_family_curve(recalls, view, names, severities) for names in families):
+            plot_severity(record, path, view)
+            written.append(path)
+    return written

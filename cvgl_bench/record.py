@@ -1,8 +1,10 @@
 """The record of a run: every cell's score and where it comes from, as JSON; and its ranks."""
 
+import datetime
 import json
+import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -10,17 +12,22 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cvgl_bench import parquet
-from cvgl_bench.errors import RecordError
+from cvgl_bench.errors import RecordError, first_fault
 from cvgl_bench.files import sha256, write_atomically
 from cvgl_bench.scores import METRIC_VERSION, recall_at, recall_at_one_percent
 from cvgl_bench.suite import Cell, Suite, check_size, load_suite, suite_names
+
+if sys.version_info >= (3, 11):
+    from typing import Self
+else:
+    from typing_extensions import Self
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 CellRanks = dict[Cell, NDArray[np.int64]]
 
-TIE_RULE = "a reference as similar as the true one counts against the model"
+TIE_RULE: Final = "a reference as similar as the true one counts against the model"
 _HEADER = b"cvgl_bench"
 
 
@@ -64,7 +71,7 @@ class Provenance(_Frozen):
     not_comparable: tuple[str, ...] = ()
     degenerate: str = ""
     environment: dict[str, str] = {}
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    date: datetime.date
 
     @model_validator(mode="before")
     @classmethod
@@ -81,11 +88,17 @@ class CellScore(_Frozen):
 
     view: str
     corruption: str
-    severity: int
+    severity: Annotated[int, Field(ge=0, le=5)]
     r1: Fraction
     r5: Fraction
     r10: Fraction
     r1p: Fraction | None
+
+    @model_validator(mode="after")
+    def _recall_grows_with_k(self) -> Self:
+        if not self.r1 <= self.r5 <= self.r10:
+            raise ValueError("R@1 <= R@5 <= R@10 does not hold")
+        return self
 
     @property
     def cell(self) -> Cell:
@@ -94,14 +107,30 @@ class CellScore(_Frozen):
 
 
 class Record(Provenance):
-    """A run: provenance and a score a cell. Averages are computed when it is read."""
+    """A run: provenance and a score a cell. Averages are computed when it is read.
+
+    Attributes:
+        status: "measured", embedded from pictures by this toolkit; "unverified", scored from
+            embeddings that say nothing of the gallery's pictures.
+    """
 
     schema_version: Literal[1] = 1
-    status: Literal["measured"] = "measured"
-    metric_version: int = METRIC_VERSION
-    tie_rule: str = TIE_RULE
+    status: Literal["measured", "unverified"]
+    metric_version: Literal[1] = METRIC_VERSION
+    tie_rule: Literal["a reference as similar as the true one counts against the model"] = TIE_RULE
     ranks_sha256: Sha256
-    cells: tuple[CellScore, ...]
+    cells: Annotated[tuple[CellScore, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _cells_can_be(self) -> Self:
+        if len({score.cell for score in self.cells}) != len(self.cells):
+            raise ValueError("a cell is there twice")
+        for score in self.cells:
+            for recall in (score.r1, score.r5, score.r10, score.r1p or 0):
+                found = recall * self.data.queries
+                if abs(found - round(found)) > 1e-6:
+                    raise ValueError(f"{recall} of {self.data.queries} queries is no whole number")
+        return self
 
     def recalls(self, view: str) -> dict[Cell, float]:
         """R@1 by cell, of one view."""
@@ -116,11 +145,14 @@ class Record(Provenance):
 
 def make_record(provenance: Provenance, ranks: CellRanks) -> Record:
     """Score the ranks of every cell, and mark the record if its counts are not the suite's."""
+    if not ranks:
+        raise RecordError(f"there is no cell of {provenance.model.name} to score.")
     data = provenance.data
     sizes = check_size(provenance.suite, data.queries, data.references, partial=True)
     reasons = dict.fromkeys([*provenance.not_comparable, *sizes])
     return Record(
         **dict(provenance) | {"not_comparable": tuple(reasons)},
+        status="measured" if data.gallery_sha256 else "unverified",
         ranks_sha256=ranks_digest(ranks),
         cells=tuple(
             CellScore(
@@ -165,9 +197,7 @@ def read_record(path: Path) -> Record:
     except OSError as error:
         raise RecordError(f"cannot read the record {path}: {error.strerror}.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RecordError(f"{path} is no record: {where}: {first['msg']}.") from error
+        raise RecordError(f"{path} is no record: {first_fault(error)}.") from error
 
 
 def write_ranks(path: Path, provenance: Provenance, ids: list[str], ranks: CellRanks) -> None:
@@ -184,8 +214,8 @@ def write_ranks(path: Path, provenance: Provenance, ids: list[str], ranks: CellR
     write_atomically(path, parquet.to_bytes(table))
 
 
-def read_ranks(path: Path) -> tuple[Provenance, CellRanks]:
-    """Read what `write_ranks` wrote.
+def read_ranks(path: Path) -> tuple[Provenance, list[str], CellRanks]:
+    """Read what `write_ranks` wrote: provenance, the queries' ids, and ranks by cell.
 
     Raises:
         RecordError: the file is missing or holds no ranks.
@@ -193,18 +223,38 @@ def read_ranks(path: Path) -> tuple[Provenance, CellRanks]:
     try:
         table = parquet.from_bytes(path.read_bytes())
         provenance = Provenance.model_validate_json((table.schema.metadata or {})[_HEADER])
-        columns = [table[name].to_pylist() for name in ("view", "corruption", "severity", "rank")]
-        lists: dict[tuple[str, str, int], list[int]] = {}
-        for view, corruption, severity, rank in zip(*columns, strict=True):
-            lists.setdefault((view, corruption, severity), []).append(rank)
-        ranks = {
-            Cell(view=view, corruption=corruption, severity=severity): np.array(values, np.int64)
-            for (view, corruption, severity), values in lists.items()
-        }
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"{path} holds no ranks that cvgl-bench wrote: {error}.") from error
+        if not pa.types.is_integer(table.schema.field("rank").type):
+            raise ValueError("ranks are whole numbers")
+        ids, ranks = _by_cell(table)
+    except ValidationError as error:
+        raise RecordError(f"{path} holds no ranks: {first_fault(error)}.") from error
+    except OSError as error:
+        raise RecordError(f"{path} holds no ranks: {error.strerror}.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"{path} holds no ranks that cvgl-bench wrote ({error}).") from error
     queries, references = provenance.data.queries, provenance.data.references
     for cell, rank in ranks.items():
         if len(rank) != queries or rank.min() < 1 or rank.max() > references:
             raise RecordError(f"{path}, {cell}: {queries} ranks in 1..{references} were expected.")
-    return provenance, ranks
+    return provenance, ids, ranks
+
+
+def _by_cell(table: pa.Table) -> tuple[list[str], CellRanks]:
+    names = ("image_id", "view", "corruption", "severity", "rank")
+    by_cell: dict[tuple[str, str, int], dict[str, int]] = {}
+    for image_id, view, corruption, severity, rank in zip(
+        *(table[name].to_pylist() for name in names), strict=True
+    ):
+        ranks = by_cell.setdefault((view, corruption, severity), {})
+        if image_id in ranks:
+            raise ValueError(f"the query {image_id} is there twice in a cell")
+        ranks[image_id] = rank
+    ids = list(next(iter(by_cell.values()), {}))
+    if any(list(ranks) != ids for ranks in by_cell.values()):
+        raise ValueError("the cells have different queries")
+    return ids, {
+        Cell(view=view, corruption=corruption, severity=severity): np.array(
+            list(ranks.values()), np.int64
+        )
+        for (view, corruption, severity), ranks in by_cell.items()
+    }

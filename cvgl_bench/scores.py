@@ -4,13 +4,14 @@ Recalls are fractions in 0..1. The formulas and their sources are in docs/protoc
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cvgl_bench.errors import ModelError
 
-METRIC_VERSION = 1
+METRIC_VERSION: Final = 1
 TIE_TOLERANCE = 1e-6
 _BLOCK_BYTES = 64 << 20
 _UNIT_TOLERANCE = 1e-3

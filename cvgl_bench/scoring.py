@@ -4,12 +4,13 @@ An embeddings folder holds `index.json` (provenance, ids, and a file a cell), `r
 (R, D) and one (Q, D) array a cell; float16 or float32, unit length.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cvgl_bench.errors import ModelError, RecordError
+from cvgl_bench.errors import ModelError, RecordError, first_fault
 from cvgl_bench.files import write_atomically
 from cvgl_bench.record import (
     CellRanks,
@@ -17,6 +18,7 @@ from cvgl_bench.record import (
     Record,
     make_record,
     read_ranks,
+    read_record,
     write_ranks,
     write_record,
 )
@@ -76,13 +78,38 @@ def score(source: Path, out: Path) -> Record:
     """
     if source.is_dir():
         index = _read_index(source)
+        ids = list(index.query_ids)
         provenance, by_cell = _rank_all(source, index)
-        write_ranks(out / RANKS, provenance, list(index.query_ids), by_cell)
     else:
-        provenance, by_cell = read_ranks(source)
+        provenance, ids, by_cell = read_ranks(source)
     record = make_record(provenance, by_cell)
+    refuse_another_run(out, provenance, list(by_cell))
+    write_ranks(out / RANKS, provenance, ids, by_cell)
     write_record(out / RECORD, record)
     return record
+
+
+def refuse_another_run(out: Path, provenance: Provenance, cells: Sequence[Cell]) -> None:
+    """Let a run be made again in its folder, but not be replaced by another or by a part of it.
+
+    Raises:
+        RecordError: the folder holds a run of another model, weights, suite or data, or one with
+            cells that the new one lacks.
+    """
+    if not (out / RECORD).is_file():
+        return
+    old = read_record(out / RECORD)
+    identities = [
+        (run.model, run.fingerprint, run.data.queries, run.data.references)
+        for run in (old, provenance)
+    ]
+    lacking = {score.cell for score in old.cells} - set(cells)
+    if identities[0] != identities[1] or lacking:
+        raise RecordError(
+            f"{out} holds the run of {old.model.name} on {old.suite.label} with "
+            f"{len(old.cells)} cells and {old.data.queries:,} queries, which is not the same as "
+            "this one. Choose another --out."
+        )
 
 
 def _rank_all(folder: Path, index: EmbeddingsIndex) -> tuple[Provenance, CellRanks]:
@@ -129,11 +156,14 @@ def _read_index(folder: Path) -> EmbeddingsIndex:
             f"{folder} holds no finished embeddings ({INDEX}: {error.strerror})."
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecordError(f"{path}: {where}: {first['msg']}.") from error
+        raise RecordError(f"{path}: {first_fault(error)}.") from error
     if any(Path(item.file).name != item.file for item in index.files):
         raise RecordError(f"{path} names an array outside its folder.")
+    cells, files = {item.cell for item in index.files}, {item.file for item in index.files}
+    if not len(cells) == len(files) == len(index.files):
+        raise RecordError(f"{path} has a cell or an array twice.")
+    if len(set(index.query_ids)) != len(index.query_ids):
+        raise RecordError(f"{path} has a query twice.")
     data = index.provenance.data
     if (data.queries, data.references) != (len(index.query_ids), len(index.reference_ids)):
         raise RecordError(
@@ -146,8 +176,11 @@ def _read_index(folder: Path) -> EmbeddingsIndex:
 def _read_array(path: Path, rows: int, what: str) -> Embeddings:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise RecordError(f"{path} is no readable numpy array: {error}.") from error
+    except (OSError, ValueError, EOFError, MemoryError, OverflowError) as error:
+        raise RecordError(f"{path} is no readable numpy array ({error}).") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise RecordError(f"{path} is no readable numpy array (it is an archive of several).")
     if array.dtype.kind != "f" or array.shape[:1] != (rows,):
         raise RecordError(
             f"{path} holds {array.dtype} of shape {array.shape}; floats in {rows} rows were "

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from corruptions import CORRUPTIONS, FAMILY_OF, SEVERITIES
-from cvgl_bench.errors import SuiteError, unknown
+from cvgl_bench.errors import SuiteError, first_fault, unknown
 from cvgl_bench.views import parse_view
 
 if sys.version_info >= (3, 11):
@@ -69,8 +69,8 @@ class Suite(BaseModel):
     seed: Annotated[int, Field(ge=0)]
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     views: Annotated[tuple[str, ...], Field(min_length=1)]
-    severities: tuple[Annotated[int, Field(ge=1, le=5)], ...]
-    corruptions: tuple[str, ...]
+    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1)]
+    corruptions: Annotated[tuple[str, ...], Field(min_length=1)]
     mce_reference: str = ""
 
     @field_validator("views")
@@ -85,6 +85,12 @@ class Suite(BaseModel):
             if name not in CORRUPTIONS:
                 raise SuiteError(unknown("corruption", name, CORRUPTIONS))
         return unique("corruption", names)
+
+    @field_validator("severities")
+    @classmethod
+    def _severities_differ(cls, severities: tuple[int, ...]) -> tuple[int, ...]:
+        unique("severity", map(str, severities))
+        return severities
 
     @property
     def label(self) -> str:
@@ -131,9 +137,9 @@ class Suite(BaseModel):
                 raise SuiteError(unknown(f"corruption of {self.name}", name, self.corruptions))
         for severity in severities or ():
             if severity not in self.severities:
-                raise SuiteError(
-                    f"{self.name} has the severities {self.severities}, not {severity}."
-                )
+                raise SuiteError(f"{self.name} has no severity {severity}.")
+        if views is not None and not views:
+            raise SuiteError('no view was chosen; "full" is the whole panorama.')
         chosen = self.views if views is None else [parse_view(view).name for view in views]
         return tuple(
             cell
@@ -223,9 +229,7 @@ def load_suite(name: str) -> Suite:
         return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise SuiteError(f"cannot read the suite {path}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path} is not TOML: {error}.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SuiteError(f"{path}: {where}: {first['msg']}.") from error
+        raise SuiteError(f"{path}: {first_fault(error)}.") from error
+    except (ValueError, RecursionError) as error:
+        raise SuiteError(f"{path} is not TOML: {error}.") from error

@@ -66,6 +66,26 @@ def summarise(record: Record, view: str = "full", reference: Record | None = Non
     )
 
 
+def refuse_other_ground(record: Record, reference: Record) -> None:
+    """Refuse to set two runs beside each other that were not made on the same pictures.
+
+    Raises:
+        RecordError: their suite, counts, gallery or metric version differ.
+    """
+    facts = [
+        (run.fingerprint, run.metric_version, run.data.queries, run.data.references)
+        for run in (record, reference)
+    ]
+    galleries = (record.data.gallery_sha256, reference.data.gallery_sha256)
+    if facts[0] != facts[1] or galleries[0] != galleries[1]:
+        raise RecordError(
+            f"{record.model.name} cannot be compared with {reference.model.name}: their runs "
+            f"({record.suite.label}, {record.data.queries:,} queries, gallery "
+            f"{galleries[0][:12]}; {reference.suite.label}, {reference.data.queries:,} queries, "
+            f"gallery {galleries[1][:12]}) are not of the same suite and pictures."
+        )
+
+
 def _complete_means(record: Record, view: str) -> dict[str, float]:
     """R@1 a corruption, for those with all the suite's severities."""
     recalls = {
@@ -106,10 +126,6 @@ def _against(
 ) -> float | None:
     if reference is None or corrupted is None or record.suite.form == "mixed":
         return None
-    if reference.fingerprint != record.fingerprint:
-        raise RecordError(
-            f"mCE of {record.model.name} against {reference.model.name} is not defined: they are "
-            f"of different suites ({record.suite.label} and {reference.suite.label})."
-        )
+    refuse_other_ground(record, reference)
     theirs = _complete_means(reference, view)
     return mean_corruption_error(means, theirs) if theirs.keys() == means.keys() else None

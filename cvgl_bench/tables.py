@@ -80,6 +80,11 @@ def describe(record: Record) -> str:
         f"fingerprint {record.fingerprint[:12]}): {data.queries:,} queries, {data.references:,} "
         f"references, {len(record.cells)} cells; ties count against the model.",
     ]
+    if record.lacking:
+        lines.append(
+            f"INCOMPLETE: {len(record.lacking)} of the suite's {len(record.suite.cells)} cells are "
+            f"missing (first: {record.lacking[0]}); R@1_cor, RCE and mCE need them all."
+        )
     if record.not_comparable:
         lines.append(f"NOT COMPARABLE: {'; '.join(record.not_comparable)}.")
     if record.degenerate:

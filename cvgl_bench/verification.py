@@ -117,7 +117,10 @@ def repair(out: Path, suite: Suite, dataset: Dataset, faults: list[Fault]) -> li
     if HEADINGS in wanted:
         queries = set(manifest["image_id"].to_pylist())
         made_for = tuple(pair for pair in dataset.pairs if pair.id in queries)
-        write_atomically(out / HEADINGS, headings_csv(suite, Dataset(dataset.name, made_for)))
+        headings = headings_csv(suite, Dataset(dataset.name, made_for))
+        if sha256(headings) != page.headings_sha256:
+            raise DataError(f"the data does not have the queries of {out} in their order.")
+        write_atomically(out / HEADINGS, headings)
         written.append(HEADINGS)
     faulty = manifest.filter(pc.is_in(manifest["path"], pa.array(wanted, pa.string())))
     for row in faulty.to_pylist():

@@ -22,7 +22,7 @@ from cvgl_bench.seeding import generator, identity_seed
 
 Image = NDArray[np.uint8]
 
-_DEGREES = r"(\d+(?:\.\d+)?)"
+_DEGREES = r"(\d{1,3}(?:\.\d{1,3})?)"
 _NAME = re.compile(rf"fov{_DEGREES}(?:-heading(-?){_DEGREES})?|heading(-?){_DEGREES}", re.ASCII)
 
 
@@ -60,7 +60,8 @@ def parse_view(name: str) -> View:
     if not match:
         raise SuiteError(
             f"unknown view '{name}'. Use full, fov90 (any degrees in (0, 360]), heading90 "
-            "(degrees clockwise from north) or both as in fov70-heading45."
+            "(degrees clockwise from north), at most three decimals, or both as in "
+            "fov70-heading45."
         )
     fov_text, *signs_and_headings = match.groups(default="")
     fov = float(fov_text or 360)

@@ -50,7 +50,7 @@ def make_town_folder(make_cvusa):
 
     def make(pairs=3, **options):
         root = make_cvusa(pairs, name="town", **options)
-        (root / "town.json").write_text(json.dumps({"name": "cvtown"}))
+        (root / "town.json").write_text(json.dumps({"seed": 7, "generator_version": 1}))
         return root
 
     return make

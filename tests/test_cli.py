@@ -124,6 +124,10 @@ def test_every_mistake_is_one_sentence_and_exit_1(town, tmp_path):
         "No such file": ("score", tmp_path / "no.parquet"),
         "holds no ranks": ("score", suite),
         "is no record": ("publish", suite, "--folder", out),
+        "no records": ("publish", "--check", "--folder", out),
+        "no view was chosen": ("generate", suite, "--data", root, "--out", out, "--views", "none"),
+        "cannot write": ("generate", suite, "--data", root, "--out", suite / "below"),
+        "name too long": ("generate", suite, "--data", root, "--out", tmp_path / ("x" * 300)),
     }
     for message, arguments in mistakes.items():
         result = run(*arguments)
@@ -135,7 +139,7 @@ def test_every_mistake_is_one_sentence_and_exit_1(town, tmp_path):
     assert not out.exists()
 
 
-@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2"])
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2", "1/" + "9" * 5000])
 def test_a_shard_is_checked(town, tmp_path, shard):
     root, suite = town
     result = run("generate", suite, "--data", root, "--out", tmp_path / "o", "--shard", shard)

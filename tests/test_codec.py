@@ -42,7 +42,7 @@ def test_other_kinds_of_picture_are_refused_by_name(mode):
         if mode == "I;16"
         else Image.fromarray(GRADIENT).convert(mode)
     )
-    kind = "TIFF" if mode == "CMYK" else "PNG"
+    kind = "JPEG" if mode == "CMYK" else "PNG"
     with pytest.raises(DataError, match=r"odd\.png is a picture of kind"):
         codec.decode(file_bytes(picture, kind), "odd.png")
 
@@ -53,6 +53,24 @@ def test_truncated_files_are_refused(kept):
     assert kept < len(data) - 100
     with pytest.raises(DataError, match=r"half\.jpg cannot be decoded"):
         codec.decode(data[:kept], "half.jpg")
+
+
+def test_sixteen_bits_a_channel_and_transparency_are_refused():
+    import cv2
+
+    deep = cv2.imencode(".png", np.zeros((20, 20, 3), np.uint16))[1].tobytes()
+    with pytest.raises(DataError, match="16-bit RGB"):
+        codec.decode(deep, "deep.png")
+    buffer = io.BytesIO()
+    Image.fromarray(GRADIENT).save(buffer, "PNG", transparency=(0, 0, 0))
+    with pytest.raises(DataError, match="RGB with transparency"):
+        codec.decode(buffer.getvalue(), "clear.png")
+
+
+def test_a_picture_wider_than_any_panorama_is_refused():
+    strip = file_bytes(Image.new("L", (codec.MAX_SIDE + 1, 16)))
+    with pytest.raises(DataError, match="16385 x 16 pixels"):
+        codec.decode(strip, "strip.png")
 
 
 def test_text_is_refused():

@@ -138,6 +138,17 @@ def test_a_town_needs_its_town_file(make_town_folder, make_cvusa):
         load_dataset("cvtown", make_cvusa(2), "val")
 
 
+def test_a_split_of_the_town_is_one_town(make_town_folder):
+    root = make_town_folder(2)
+    (root / "town.json").write_text('{"seed": 9, "generator_version": 1}')
+    with pytest.raises(DataError, match="seed 9, drawn by version 1; the split 'val'"):
+        load_dataset("cvtown", root, "val")
+    assert len(load_dataset("cvtown", root, "any").pairs) == 2
+    (root / "town.json").write_text("[]")
+    with pytest.raises(DataError, match="not what cvgl-bench town wrote"):
+        load_dataset("cvtown", root, "any")
+
+
 @pytest.mark.parametrize("name", DATASETS)
 def test_an_empty_folder_is_none_of_them(name, tmp_path):
     with pytest.raises(DataError, match="no "):

@@ -153,15 +153,40 @@ def test_an_error_in_the_images_comes_through_and_leaves_no_thread_behind():
     assert threading.active_count() == before
 
 
-def test_an_error_in_the_model_comes_through_and_leaves_no_thread_behind():
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), SystemExit(0)])
+def test_an_error_in_the_model_is_named_and_leaves_no_thread_behind(error):
     class Failing(Means):
         def encode_ground(self, images):
-            raise RuntimeError("out of memory")
+            raise error
 
     before = threading.active_count()
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(ModelError, match=r"means \(ground\) failed at images 0 to 1") as caught:
         embed(Failing(), iter(pictures(50)), side="ground", batch_size=2)
+    assert caught.value.__cause__ is error
     assert threading.active_count() == before
+
+
+def test_a_model_may_hand_out_the_same_buffer_again_and_again():
+    class Buffered(Means):
+        def encode_ground(self, images):
+            if not hasattr(self, "buffer"):
+                self.buffer = super().encode_ground(images).clone()
+            self.buffer[: len(images)] = super().encode_ground(images)
+            return self.buffer[: len(images)]
+
+    images = pictures(7)
+    plain = embed(Means(), images, side="ground", batch_size=2)
+    np.testing.assert_array_equal(embed(Buffered(), images, side="ground", batch_size=2), plain)
+
+
+def test_a_network_inside_a_plain_adapter_is_set_to_evaluation():
+    class Holding(Means):
+        network: torch.nn.Module
+
+    adapter = Holding()
+    adapter.network = torch.nn.Dropout(0.5)
+    embed(adapter, pictures(2), side="ground")
+    assert not adapter.network.training
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

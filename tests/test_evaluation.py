@@ -101,7 +101,45 @@ def test_a_model_that_gives_nan_is_refused_and_leaves_no_record(world, tmp_path)
         evaluate(job, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run" / "record.json").exists()
     with pytest.raises(RecordError, match="no finished embeddings"):
-        score(tmp_path / "run" / "embeddings", tmp_path / "run")
+        score(tmp_path / "run" / "embeddings.unfinished", tmp_path / "run")
+
+
+def test_a_run_that_fails_leaves_the_earlier_run_whole(world, tmp_path, monkeypatch):
+    suite, root, made = world
+    job = plan_evaluation(suite, root, Colors(), set_folder=made)
+    record = evaluate(job, tmp_path / "run")
+    before = sorted((tmp_path / "run").rglob("*"))
+    monkeypatch.setattr(Colors, "encode_ground", lambda self, images: images.mean(dim=(2, 3)))
+    with pytest.raises(ModelError, match="length"):
+        evaluate(job, tmp_path / "run")
+    assert score(tmp_path / "run" / "embeddings", tmp_path / "again") == record
+    assert set(before) <= set((tmp_path / "run").rglob("*"))
+
+
+def test_a_part_of_a_run_does_not_replace_the_whole(world, tmp_path):
+    suite, root, made = world
+    evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), tmp_path / "run")
+    part = plan_evaluation(suite, root, Colors(), cells=suite.select(corruptions=[]))
+    with pytest.raises(RecordError, match="with 5 cells and 6 queries"):
+        evaluate(part, tmp_path / "run")
+
+
+def test_data_that_the_set_was_not_made_from_is_refused(world, make_cvusa):
+    suite, _, made = world
+    other = make_cvusa(6, name="other", panorama=(32, 104))
+    with pytest.raises(DataError, match="not the panorama that"):
+        plan_evaluation(suite, other, Colors(), set_folder=made)
+
+
+def test_encoders_of_different_widths_are_refused_at_the_first_cell(world, tmp_path):
+    suite, root, made = world
+
+    class Uneven(Colors):
+        def encode_aerial(self, images):
+            return super().encode_ground(images)[:, :1].sign()
+
+    with pytest.raises(ModelError, match="12 numbers for a ground picture and 1"):
+        evaluate(plan_evaluation(suite, root, Uneven(), set_folder=made), tmp_path / "run")
 
 
 def test_the_random_floor_scores_within_chance(make_cvusa, small_suite, tmp_path):
@@ -237,12 +275,13 @@ def test_another_models_run_is_not_overwritten(world, tmp_path):
         evaluate(other, tmp_path / "run")
 
 
-def test_a_model_without_a_usable_name_is_refused(world, tmp_path):
+@pytest.mark.parametrize("attribute", [("name", "../../x"), ("weights_sha256", "abc")])
+def test_a_model_that_cannot_be_recorded_is_refused_before_the_work(world, attribute):
     suite, root, made = world
     model = Colors()
-    model.name = "../../x"
+    setattr(model, *attribute)
     with pytest.raises(ModelError, match="cannot be recorded"):
-        evaluate(plan_evaluation(suite, root, model, set_folder=made), tmp_path / "run")
+        plan_evaluation(suite, root, model, set_folder=made)
 
 
 def test_embeddings_made_elsewhere_need_a_short_index_and_are_marked_if_too_few(tmp_path):
@@ -266,6 +305,11 @@ def test_embeddings_made_elsewhere_need_a_short_index_and_are_marked_if_too_few(
     assert [cell.r1 for cell in record.cells] == [1]
     assert record.fingerprint == record.suite.fingerprint
     assert record.not_comparable[0] == "2 queries where cvusa-c has 8,884"
+    assert record.status == "unverified"
+    for name, value in (("query_ids", ["a", "a"]), ("files", index["files"] * 2)):
+        (tmp_path / "index.json").write_text(json.dumps(index | {name: value}))
+        with pytest.raises(RecordError, match="twice"):
+            score(tmp_path, tmp_path / "run")
     index["provenance"]["suite"] = "../../etc/cvusa-c.toml"
     (tmp_path / "index.json").write_text(json.dumps(index))
     with pytest.raises(RecordError, match="suite"):

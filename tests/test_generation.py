@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,8 +79,6 @@ def test_shards_in_one_folder_give_the_bytes_of_one_run(plan, undisturbed, tmp_p
 
 
 def test_shards_made_apart_are_merged_by_copying_and_running_again(plan, undisturbed, tmp_path):
-    import shutil
-
     parts = [tmp_path / "a", tmp_path / "b"]
     for number, part in enumerate(parts, start=1):
         assert generate(plan, part, shard=(number, 2)) is None
@@ -297,6 +296,56 @@ def test_a_source_too_small_for_a_corruption_is_named(make_cvusa, small_suite, t
     dataset = load_dataset("cvusa", make_cvusa(1, panorama=(8, 24)), "val")
     with pytest.raises(DataError, match="query 0000001, gaussian_noise 1"):
         generate(make_plan(suite, dataset, suite.cells), tmp_path / "out")
+
+
+def test_a_picture_that_vanished_before_the_end_is_noticed_and_made_anew(
+    plan, undisturbed, tmp_path
+):
+    out = tmp_path / "out"
+    generate(plan, out, shard=(1, 2))
+    (out / "clean/0000001.jpg").unlink()
+    with pytest.raises(DataError, match=r"0000001\.jpg, made by an earlier run, is gone"):
+        generate(plan, out)
+    generate(plan, out)
+    assert tree(out) == undisturbed
+
+
+def test_two_runs_in_one_folder_end_with_the_bytes_of_one(make_cvusa, suite_file, tmp_path):
+    root, suite = make_cvusa(12, panorama=(64, 352)), suite_file(pairs=12)
+    out, alone = tmp_path / "out", tmp_path / "alone"
+
+    def start(folder):
+        options = ["generate", str(suite), "--data", str(root), "--out", str(folder)]
+        return subprocess.Popen(
+            [sys.executable, "-c", "from cvgl_bench.cli import main; main()", *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    both = [start(out), start(out)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert start(alone).wait() == 0
+    assert tree(out) == tree(alone)
+
+
+def test_a_write_survives_the_loss_of_its_scratch_folder(tmp_path, monkeypatch):
+    from cvgl_bench import files
+
+    lost = []
+
+    def remove_once(descriptor):
+        if not lost:
+            lost.append(shutil.rmtree(tmp_path / "scratch"))
+
+    monkeypatch.setattr(files.os, "fsync", remove_once)
+    files.write_atomically(tmp_path / "x", b"whole", scratch=tmp_path / "scratch")
+    assert (tmp_path / "x").read_bytes() == b"whole"
+
+
+def test_nothing_to_make_is_refused(make_cvusa, small_suite):
+    suite = small_suite(form="mixed")
+    with pytest.raises(SuiteError, match="nothing is left"):
+        make_plan(suite, load_dataset("cvusa", make_cvusa(3), "val"), suite.select(corruptions=[]))
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(plan, tmp_path, monkeypatch):

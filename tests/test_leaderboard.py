@@ -26,7 +26,7 @@ def make(small_suite):
             "suite": suite,
             "fingerprint": suite.fingerprint,
             "model": ModelCard(name=name),
-            "data": DataCard(queries=100, references=100),
+            "data": DataCard(queries=100, references=100, gallery_sha256="a" * 64),
             "date": "2026-01-31",
         }
         return make_record(Provenance.model_validate(fields | provenance), ranks)
@@ -89,11 +89,33 @@ def test_unfit_records_are_refused_and_none_of_the_others_is_added(make, small_s
         "25 queries where small-c has 100": good.model_copy(
             update={"data": DataCard(queries=25, references=100)}
         ),
+        "not measured": good.model_copy(update={"status": "unverified"}),
     }
     for message, record in unfit.items():
         with pytest.raises(RecordError, match=message):
             leaderboard.add_records(tmp_path, [good, record])
     assert not (tmp_path / "records").exists()
+
+
+def test_a_record_with_a_known_suites_name_must_carry_the_known_suite(make, tmp_path):
+    forged = make("forged", suite=make().suite.model_copy(update={"name": "cvtown-c"}))
+    forged = forged.model_copy(update={"fingerprint": forged.suite.fingerprint})
+    with pytest.raises(RecordError, match="the suite that it names has"):
+        leaderboard.add_records(tmp_path, [forged])
+
+
+def test_a_record_that_does_not_fit_the_others_leaves_them_as_they_are(make, tmp_path):
+    leaderboard.add_records(tmp_path, [make(), make("worse")])
+    other = DataCard(queries=100, references=100, gallery_sha256="b" * 64)
+    with pytest.raises(RecordError, match="not of the same suite and pictures"):
+        leaderboard.add_records(tmp_path, [make(data=other)])
+    leaderboard.write_derived(tmp_path)
+    assert leaderboard.check(tmp_path) == []
+
+
+def test_an_empty_folder_is_nothing_to_check(tmp_path):
+    with pytest.raises(RecordError, match="no records"):
+        leaderboard.check(tmp_path / "absent")
 
 
 def test_a_record_in_another_ones_place_is_refused(make, tmp_path):

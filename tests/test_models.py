@@ -174,12 +174,21 @@ def test_a_users_class_is_loaded_from_its_file(own):
     assert model.encode_ground(pictures(2)).shape == (2, 1080)
 
 
-def test_a_users_file_may_import_the_files_beside_it_and_the_path_stays_as_it_was(own):
+def test_a_users_file_may_import_the_files_beside_it_at_once_and_later(own, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
     (own.parent / "beside_own.py").write_text("NAME = 'from beside'\n")
-    own.write_text(OWN + "from beside_own import NAME\nGood.name = NAME\n")
-    before = list(sys.path)
-    assert load(f"{own}:Good").name == "from beside"
-    assert sys.path == before
+    (own.parent / "later_own.py").write_text("NAME = 'later'\n")
+    late = "def later(self):\n    import later_own\n    return later_own.NAME\nGood.later = later\n"
+    own.write_text(OWN + "from beside_own import NAME\nGood.name = NAME\n" + late)
+    model = load(f"{own}:Good")
+    assert model.name == "from beside"
+    assert model.later() == "later"
+
+
+def test_a_users_file_that_ends_the_program_is_an_error(own):
+    own.write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(ModelError, match="SystemExit"):
+        load(f"{own}:Good")
 
 
 def test_two_files_of_one_name_do_not_mix(own, tmp_path):

@@ -1,9 +1,11 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from cvgl_bench import parquet
 from cvgl_bench.errors import RecordError
 from cvgl_bench.record import (
     DataCard,
@@ -75,7 +77,7 @@ def test_mce_names_its_reference_and_needs_the_same_suite(provenance, ranks, sma
     assert summarise(record, reference=record).mce == 1
     other = small_suite(seed=9)
     changed = provenance.model_copy(update={"suite": other, "fingerprint": other.fingerprint})
-    with pytest.raises(RecordError, match="different suites"):
+    with pytest.raises(RecordError, match="not of the same suite and pictures"):
         summarise(record, reference=make_record(changed, ranks))
 
 
@@ -90,8 +92,9 @@ def test_a_mixed_set_has_its_own_recall_as_r1_cor(provenance, small_suite):
 
 def test_ranks_survive_their_file_with_their_provenance(provenance, ranks, tmp_path):
     write_ranks(tmp_path / "ranks.parquet", provenance, ["a", "b", "c"], ranks)
-    again, read = read_ranks(tmp_path / "ranks.parquet")
+    again, ids, read = read_ranks(tmp_path / "ranks.parquet")
     assert again == provenance
+    assert ids == ["a", "b", "c"]
     assert make_record(again, read) == make_record(provenance, ranks)
 
 
@@ -127,6 +130,9 @@ def test_other_files_are_no_ranks(tmp_path, content):
         ({"date": "yesterday"}, "date"),
         ({"fingerprint": "12"}, "fingerprint"),
         ({"status": "reported"}, "status"),
+        ({"metric_version": 0}, "metric_version"),
+        ({"tie_rule": "in favour"}, "tie_rule"),
+        ({"cells": []}, "cells"),
     ],
 )
 def test_a_changed_record_is_refused_with_the_field(provenance, ranks, tmp_path, change, message):
@@ -142,6 +148,49 @@ def test_a_score_that_is_no_fraction_is_refused(provenance, ranks, tmp_path, val
     (tmp_path / "record.json").write_text(text.replace('"r1": 0.0', f'"r1": {value}'))
     with pytest.raises(RecordError):
         read_record(tmp_path / "record.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"r1": 1.0, "r5": 0.0}, "R@1 <= R@5"),
+        ({"r1": 0.1234}, "no whole number"),
+        ({"severity": 77}, "severity"),
+        ({"corruption": "contrast", "severity": 5}, "twice"),
+    ],
+)
+def test_scores_that_no_ranks_can_give_are_refused(provenance, ranks, tmp_path, change, message):
+    fields = json.loads(record_json(make_record(provenance, ranks)))
+    fields["cells"][0] |= change
+    (tmp_path / "record.json").write_text(json.dumps(fields))
+    with pytest.raises(RecordError, match=message):
+        read_record(tmp_path / "record.json")
+
+
+@pytest.mark.parametrize("forged", [[1.0, 1.0, 1.0], ["1", "1", "1"], [True, True, True]])
+def test_ranks_of_another_type_are_refused(provenance, ranks, tmp_path, forged):
+    path = tmp_path / "ranks.parquet"
+    write_ranks(path, provenance, ["a", "b", "c"], ranks)
+    table = parquet.from_bytes(path.read_bytes())
+    column = pa.array(forged * len(ranks))
+    place = table.schema.get_field_index("rank")
+    path.write_bytes(parquet.to_bytes(table.set_column(place, "rank", column)))
+    with pytest.raises(RecordError, match="whole numbers"):
+        read_ranks(path)
+
+
+def test_ranks_with_a_query_twice_are_refused(provenance, ranks, tmp_path):
+    write_ranks(tmp_path / "ranks.parquet", provenance, ["a", "b", "b"], ranks)
+    with pytest.raises(RecordError, match="twice"):
+        read_ranks(tmp_path / "ranks.parquet")
+
+
+def test_a_run_on_other_pictures_is_no_reference(provenance, ranks):
+    record = make_record(provenance, ranks)
+    other = DataCard(queries=3, references=3, gallery_sha256="b" * 64)
+    elsewhere = make_record(provenance.model_copy(update={"data": other}), ranks)
+    with pytest.raises(RecordError, match="not of the same suite and pictures"):
+        summarise(record, reference=elsewhere)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "=cmd()", "<script>", "A", "a b", "x" * 65])

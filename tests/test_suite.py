@@ -70,7 +70,8 @@ def test_a_mixed_suite_has_one_drawn_cell(small_suite):
     ("choice", "message"),
     [
         ({"corruptions": ["contrasts"]}, "Did you mean 'contrast'"),
-        ({"severities": [3]}, "not 3"),
+        ({"severities": [3]}, "no severity 3"),
+        ({"views": []}, "no view"),
         ({"views": ["fov900"]}, "field of view"),
         ({"views": ["full", "heading360"]}, "named twice"),
     ],
@@ -114,6 +115,8 @@ def test_a_file_of_your_own_is_read(suite_file, small_suite):
         ("name = ", "is not TOML"),
         ('name = "x"', "Field required"),
         ("\xff", "version"),
+        ("seed = " + "9" * 5000, "is not TOML"),
+        ("x = " + "[" * 5000, "is not TOML"),
     ],
 )
 def test_a_broken_file_is_named_with_its_fault(tmp_path, text, message):
@@ -131,6 +134,8 @@ def test_a_broken_file_is_named_with_its_fault(tmp_path, text, message):
         ("severities = [0]", "severities"),
         ("corruptions = ['rain']", "unknown corruption 'rain'"),
         ("corruptions = ['fog', 'fog']", "named twice"),
+        ("corruptions = []", "corruptions"),
+        ("severities = [1, 1]", "named twice"),
         ("profile = 'published'", "profile"),
     ],
 )

@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from cvgl_bench.datasets import load_dataset
+from cvgl_bench.datasets import Dataset, load_dataset
 from cvgl_bench.errors import DataError
 from cvgl_bench.generation import generate, make_plan
 from cvgl_bench.verification import Fault, repair, verify
@@ -82,6 +84,22 @@ def test_repair_refuses_another_suite_and_other_bytes(made, small_suite, monkeyp
     with pytest.raises(DataError, match="other bytes than the manifest"):
         repair(out, suite, dataset, verify(out))
     assert not (out / NOISE).exists()
+
+
+def test_headings_are_not_made_from_other_queries(made):
+    out, suite, dataset = made
+    (out / "headings.csv").unlink()
+    with pytest.raises(DataError, match="in their order"):
+        repair(out, suite, Dataset(dataset.name, dataset.pairs[:2]), verify(out))
+    assert not (out / "headings.csv").exists()
+
+
+def test_a_page_that_promises_more_than_the_manifest_has_is_refused(made):
+    page = json.loads((made[0] / "set.json").read_text())
+    page["cells"].append({"view": "full", "corruption": "fog", "severity": 1})
+    (made[0] / "set.json").write_text(json.dumps(page))
+    with pytest.raises(DataError, match="lists others"):
+        verify(made[0])
 
 
 @pytest.mark.parametrize("name", ["set.json", "manifest.parquet"])

@@ -78,7 +78,10 @@ def test_names_are_read_and_spelled_one_way(name, view):
     assert parse_view(view.name) == view
 
 
-@pytest.mark.parametrize("name", ["", "fov", "fov0", "fov361", "-", "fov90-", "90", "fov9e1", "٩"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "fov", "fov0", "fov361", "-", "fov90-", "90", "fov9e1", "٩", "fov0.00001", "heading1000"],
+)
 def test_other_names_are_refused(name):
     with pytest.raises(SuiteError, match="view"):
         parse_view(name)

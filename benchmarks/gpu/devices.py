@@ -35,7 +35,7 @@ def run_on(device: Device, town: Path, out: Path) -> tuple[CellRanks, float]:
     pictures = len(job.dataset.pairs) + len(job.cells) * len(job.pictures.queries)
     start = time.perf_counter()
     evaluate(job, out, device=device)
-    return read_ranks(out / "ranks.parquet")[1], pictures / (time.perf_counter() - start)
+    return read_ranks(out / "ranks.parquet")[2], pictures / (time.perf_counter() - start)
 
 
 def main() -> None:

@@ -49,13 +49,21 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except CvglBenchError as error:
+            if ctx.params.get("traceback"):
+                raise
             raise OneSentence(str(error)) from error
+        except OSError as error:
+            if ctx.params.get("traceback"):
+                raise
+            raise OneSentence(f"{error.filename or 'the disk'}: {error.strerror}.") from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-def main() -> None:
+@click.option("--traceback", is_flag=True, help="Show where in the code an error arose.")
+def main(traceback: bool) -> None:
     """Measure what corrupted street pictures do to cross-view geo-localization models.
 
     Start with `cvgl-bench demo`.
     """
+    del traceback  # read by LazyGroup.invoke

@@ -13,13 +13,16 @@ MODELS = (BASELINE, *FLOORS)
 
 
 @click.command()
-@click.option("--out", type=options.FOLDER, default=Path("runs/demo"), show_default=True)
+@click.option(
+    "--out", type=options.FOLDER, default=Path("runs/demo"), show_default=True, help="Where."
+)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.pass_context
 def command(ctx: click.Context, out: Path, workers: int) -> None:
-    """Render a town, corrupt it 16 ways, evaluate a baseline and the floors, make the tables.
+    """Go the whole way on a rendered town.
 
-    Every step is a command of its own, printed before it runs.
+    Corrupt it 16 ways, evaluate a baseline and three floors, make the tables and a plot. Every step
+    is a command of its own, printed before it runs.
     """
     from cvgl_bench.cli import evaluate, generate, publish, town
     from cvgl_bench.suite import load_suite

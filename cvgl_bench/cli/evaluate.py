@@ -23,8 +23,16 @@ if TYPE_CHECKING:
 @click.option("--on-the-fly", is_flag=True, help="Render the pictures instead of reading a set.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint; all of it must fit.")
 @click.option("--out", type=options.FOLDER, help="Default: runs/SUITE-VERSION/MODEL.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
-@click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the model runs.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Pictures at once."
+)
 @click.option(
     "--reference",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -50,17 +58,19 @@ def command(
     severities: tuple[int, ...] | None,
     partial: bool,
 ) -> None:
-    """Score a model on SUITE: clean and under every corruption, ties against it.
+    """Score a model, clean and corrupted.
 
-    Writes record.json, ranks.parquet, embeddings/ and severity.png.
+    Give one of --set DIR and --on-the-fly. Writes record.json, ranks.parquet, embeddings/ and
+    severity.png; ties count against the model.
     """
     if on_the_fly == (set_folder is not None):
         raise click.UsageError("give one of --set DIR and --on-the-fly.")
-    from tqdm import tqdm
-
+    if quiet and reference:
+        raise click.UsageError("--reference is for the tables that --quiet leaves out.")
+    from cvgl_bench.errors import RecordError
     from cvgl_bench.evaluation import evaluate, plan_evaluation
     from cvgl_bench.models import load
-    from cvgl_bench.plots import has_severity_curve, plot_severity
+    from cvgl_bench.plots import plot_all
     from cvgl_bench.record import read_record
     from cvgl_bench.scoring import RANKS, RECORD
     from cvgl_bench.suite import load_suite
@@ -70,20 +80,19 @@ def command(
     if not (views is None and corruptions is None and severities is None):
         chosen = definition.select(views=views, corruptions=corruptions, severities=severities)
     baseline = read_record(reference) if reference else None
+    if baseline and baseline.fingerprint != definition.fingerprint:
+        raise RecordError(f"{reference} is of {baseline.suite.label}, not of {definition.label}.")
     job = plan_evaluation(
         definition, data, load(model, weights), set_folder=set_folder, cells=chosen, partial=partial
     )
     out = out or Path("runs") / definition.label / job.adapter.name
     total = len(job.dataset.pairs) + len(job.cells) * len(job.pictures.queries)
-    with tqdm(total=total, unit=" images", desc=job.adapter.name) as bar:
+    with options.progress_bar(total, job.adapter.name) as bar:
         record = evaluate(job, out, device=device, batch_size=batch_size, progress=bar.update)
+    written = [out / RECORD, out / RANKS, *plot_all(record, out)]
+    click.echo(f"written: {', '.join(map(str, written))}")
     if not quiet:
         show_tables(record, baseline)
-    written = [RECORD, RANKS]
-    if has_severity_curve(record):
-        plot_severity(record, out / "severity.png")
-        written.append("severity.png")
-    click.echo(f"written: {', '.join(str(out / name) for name in written)}")
 
 
 def show_tables(record: Record, reference: Record | None) -> None:

@@ -33,13 +33,13 @@ def command(
     severities: tuple[int, ...] | None,
     partial: bool,
 ) -> None:
-    """Render SUITE from a data set: pictures, manifest.parquet, set.json.
+    """Render a suite's corrupted set.
+
+    Writes pictures, manifest.parquet and set.json.
 
     SUITE is a name of `cvgl-bench list suites` or a TOML file. Run again after a kill: it goes on
     where it was, and the bytes are the same whatever the number of workers and shards.
     """
-    from tqdm import tqdm
-
     from cvgl_bench.datasets import load_dataset
     from cvgl_bench.generation import generate, make_plan
     from cvgl_bench.suite import load_suite
@@ -53,7 +53,7 @@ def command(
         partial=partial,
     )
     total = sum(len(unit) for unit in plan.units[shard[0] - 1 :: shard[1]]) * len(plan.cells)
-    with tqdm(total=total, unit=" images", desc=definition.name) as bar:
+    with options.progress_bar(total, definition.name) as bar:
         page = generate(plan, out, workers=workers, shard=shard, progress=bar.update)
     if page is None:
         click.echo(f"shard {shard[0]}/{shard[1]} is done; {out} is complete when all are.")

@@ -38,6 +38,6 @@ THINGS = {
 @click.command("list")
 @click.argument("what", type=click.Choice(list(THINGS)))
 def command(what: str) -> None:
-    """Name the suites, models, corruptions or data sets that this version knows."""
+    """Name suites, models, corruptions, data sets."""
     for line in THINGS[what]():
         click.echo(line)

@@ -1,10 +1,17 @@
 """Options that several commands share, and how their values are read."""
 
+from __future__ import annotations
+
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -54,7 +61,7 @@ class Shard(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         if isinstance(value, tuple):
             return value
         index, slash, count = str(value).partition("/")
-        numbers = slash and index.isdecimal() and count.isdecimal()
+        numbers = slash and all(re.fullmatch("[0-9]{1,6}", part) for part in (index, count))
         if not numbers or not 1 <= int(index) <= int(count):
             self.fail(f"'{value}' is not I/N with 1 <= I <= N, such as 2/8.", param, ctx)
         return int(index), int(count)
@@ -89,3 +96,11 @@ partial = click.option(
 data = click.option(
     "--data", type=FOLDER, required=True, help="The data set's folder, as its authors lay it out."
 )
+
+
+def progress_bar(total: int, what: str, unit: str = " images") -> tqdm[Any]:
+    """Make a progress bar on standard error; in a log file it writes a line every half minute."""
+    from tqdm import tqdm
+
+    terminal = sys.stderr.isatty()
+    return tqdm(total=total, desc=what, unit=unit, mininterval=0.1 if terminal else 30, delay=0.5)

@@ -9,11 +9,20 @@ from cvgl_bench.cli import options
 
 @click.command()
 @click.argument("records", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--folder", type=options.FOLDER, default=Path("leaderboards"), show_default=True)
+@click.option(
+    "--folder",
+    type=options.FOLDER,
+    default=Path("leaderboards"),
+    show_default=True,
+    help="The leaderboards.",
+)
 @click.option("--check", is_flag=True, help="Write nothing; fail if a CSV differs.")
 @click.pass_context
 def command(ctx: click.Context, records: tuple[Path, ...], folder: Path, check: bool) -> None:
-    """Put RECORDS on the leaderboards and derive every CSV again from all records."""
+    """Put records on the leaderboards.
+
+    Every CSV is derived again from all records in the folder.
+    """
     from cvgl_bench import leaderboard
     from cvgl_bench.record import read_record
 

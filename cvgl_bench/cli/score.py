@@ -13,10 +13,20 @@ from cvgl_bench.cli import options
     "--out", type=options.FOLDER, help="Default: beside the source. One folder a model inside."
 )
 def command(sources: tuple[Path, ...], out: Path | None) -> None:
-    """Score SOURCES: embeddings folders or ranks.parquet files of earlier runs."""
-    from cvgl_bench.scoring import score
+    """Make records of embeddings or ranks.
+
+    SOURCES are embeddings folders or ranks.parquet files, of earlier runs or made elsewhere; writes
+    record.json and ranks.parquet.
+    """
+    from cvgl_bench.scoring import RANKS, RECORD, score
     from cvgl_bench.tables import as_markdown, describe, model_table
 
-    for source in sources:
-        record = score(source, source.parent if out is None else out / source.parent.name)
-        click.echo(f"{as_markdown(model_table([record]))}\n\n{describe(record)}\n")
+    places = [source.parent if out is None else out / source.parent.name for source in sources]
+    if len(set(places)) != len(places):
+        raise click.UsageError(
+            f"two sources would go to one folder ({', '.join(map(str, places))})."
+        )
+    for source, place in zip(sources, places, strict=True):
+        record = score(source, place)
+        click.echo(f"{as_markdown(model_table([record]))}\n\n{describe(record)}")
+        click.echo(f"written: {place / RECORD}, {place / RANKS}\n")

@@ -17,21 +17,26 @@ if TYPE_CHECKING:
 @click.argument("folder", type=options.FOLDER)
 @click.option("--repair", is_flag=True, help="Render what is broken again; needs --data.")
 @click.option("--data", type=options.FOLDER, help="The data that the set was made from.")
-@click.option("--suite", "suite_name", help="The TOML file, if the set is of a suite of your own.")
+@click.option(
+    "--suite",
+    "suite_name",
+    help="For --repair: the TOML file, if the set is of a suite of your own.",
+)
 @click.pass_context
 def command(
     ctx: click.Context, folder: Path, repair: bool, data: Path | None, suite_name: str | None
 ) -> None:
-    """Check every file of the set in FOLDER: there, whole, unchanged; and no other file."""
-    from tqdm import tqdm
+    """Check, or repair, the set in FOLDER.
 
+    Every file of the manifest must be there, whole and unchanged, and no other file.
+    """
     from cvgl_bench.manifest import read_set
     from cvgl_bench.verification import verify
 
     if repair and data is None:
         raise click.UsageError("--repair needs --data, the folder that the set was made from.")
     images = read_set(folder)[0].images
-    with tqdm(total=images, unit=" images", desc="verify") as bar:
+    with options.progress_bar(images, "verify") as bar:
         faults = verify(folder, bar.update)
     for fault in faults:
         click.echo(f"{fault.kind}: {fault.path}")
@@ -39,11 +44,15 @@ def command(
     if repair and data is not None:
         written = _repair(folder, data, suite_name, faults)
         left -= len(written)
-        click.echo(f"{len(written)} files made again, to the same bytes.")
+        if written:
+            click.echo(f"made again, to the same bytes: {len(written)}.")
         if left:
-            click.echo(f"{left} extra files are left: they are yours to move away.")
+            click.echo(f"left: {left} extra, which may be yours; move them away.")
     elif faults:
-        click.echo(f"{len(faults)} faults in {images:,} images. --repair --data ROOT mends them.")
+        click.echo(
+            f"faults: {len(faults)}, in {images:,} images. --repair --data ROOT makes all but "
+            "extra files again; add --suite FILE.toml if the suite is your own."
+        )
     else:
         click.echo(f"{folder}: all {images:,} images are what the manifest says.")
     if left:

@@ -62,14 +62,13 @@ def _import_file(path: Path) -> ModuleType:
     folder = str(path.resolve().parent)
     # Dataclasses look their module up by name, and a model may import the files beside it.
     sys.modules[module_name] = module
-    sys.path.append(folder)
+    if folder not in sys.path:
+        sys.path.append(folder)
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         raise ModelError(f"importing '{path}' failed: {_worded(error)}") from error
-    finally:
-        sys.path.remove(folder)
     return module
 
 
@@ -93,7 +92,7 @@ def _construct(name: str, model_class: Callable[..., object], weights: Path | No
         return model_class() if weights is None else model_class(weights=weights)
     except ModelError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"model '{name}' could not be made: {_worded(error)}") from error
 
 
@@ -107,5 +106,5 @@ def _checked(name: str, model: object) -> "Adapter":
     return cast("Adapter", model)
 
 
-def _worded(error: Exception) -> str:
+def _worded(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

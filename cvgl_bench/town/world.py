@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pyproj import Transformer
 
+from cvgl_bench.datasets.cvtown import GENERATOR_VERSION
 from cvgl_bench.errors import DataError
 from cvgl_bench.executors import Progress, no_progress, run_local
 from cvgl_bench.files import write_atomically
@@ -33,7 +34,6 @@ from cvgl_bench.town.panorama import render_panorama
 from cvgl_bench.town.scene import Town
 
 NAME = "cvtown"
-GENERATOR_VERSION = 1
 # In the Atlantic, so that nobody takes the town for a real place.
 ORIGIN_DEGREES = (40.0, -30.0)
 TILE_METRES = 76.8
@@ -104,7 +104,7 @@ def write_town(
         progress(len(found))
     _write_lists(root, places)
     write_atomically(root / RECORD, record, scratch=scratch)
-    shutil.rmtree(scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
     return root
 
 
