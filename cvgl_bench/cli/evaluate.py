@@ -102,3 +102,5 @@ def show_tables(record: Record, reference: Record | None) -> None:
     for view in dict.fromkeys(score.view for score in record.cells):
         click.echo(f"\nview: {view}\n{as_markdown(cell_table(record, view))}")
     click.echo(f"\n{as_markdown(model_table([record], reference))}\n\n{describe(record)}")
+    if reference is None and record.suite.mce_reference:
+        click.echo(f"mCE needs --reference, a record of {record.suite.mce_reference}.")
