@@ -199,10 +199,10 @@ def _must_agree(page: SetPage, table: pa.Table, out: Path) -> None:
     """Check that the page's cells and counts are the manifest's."""
     listed = zip(*(table[name].to_pylist() for name in ("view", "cell", "severity")), strict=True)
     found = Counter(
-        Cell(view=view, corruption=cell, severity=0 if cell == MIXED else severity)
-        for view, cell, severity in listed
+        (view, cell, 0 if cell == MIXED else severity) for view, cell, severity in listed
     )
-    if found != dict.fromkeys(page.cells, page.queries) or table.num_rows != page.images:
+    promised = {(cell.view, cell.corruption, cell.severity): page.queries for cell in page.cells}
+    if found != promised or table.num_rows != page.images:
         raise DataError(
             f"{out / SET_PAGE} says {page.queries} queries in {len(page.cells)} cells, "
             f"{page.images} images; {MANIFEST} lists others. Make the set again."

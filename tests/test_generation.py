@@ -106,9 +106,9 @@ def test_more_shards_than_units_do_no_harm(plan, undisturbed, tmp_path):
 def test_kill_9_in_the_middle_then_resume_gives_the_bytes_of_one_run(
     make_cvusa, suite_file, tmp_path
 ):
-    root = make_cvusa(24, panorama=(64, 352))
+    root = make_cvusa(35, panorama=(64, 352))
     suite = suite_file(
-        pairs=24, severities=[1, 2, 3, 4, 5], corruptions=["fog", "snow", "zoom_blur", "contrast"]
+        pairs=35, severities=[1, 2, 3, 4, 5], corruptions=["fog", "snow", "zoom_blur", "contrast"]
     )
     cut, whole = tmp_path / "cut", tmp_path / "whole"
 
