@@ -52,6 +52,11 @@ class Polar(nn.Module):
     rest, scaled to unit length, is the descriptor. It follows from its own image only, and no
     weight was ever fitted to a pair of views.
 
+    Chosen here, looking at 25 real pairs: the size, the one mean for the whole descriptor, and the
+    panorama's resize without antialiasing. A mean a channel finds 16 of the 25 instead of 17 when
+    clean, and 10 instead of 2 in gaussian noise of severity 5: this is a baseline that shows what
+    noise does, not the sturdiest one that can be made of these features.
+
     It needs full panoramas whose centre column looks north: a panorama turned by a quarter is
     found about as often as by chance, and a narrow view is stretched over all headings.
 
