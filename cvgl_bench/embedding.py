@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from cvgl_bench.errors import DataError, ModelError, unknown
 from cvgl_bench.models.adapter import Adapter
+from cvgl_bench.scores import UNIT_TOLERANCE
 
 Side = Literal["ground", "aerial"]
 Device = Literal["cpu", "cuda", "auto"]
 _Batch = list[NDArray[np.uint8]]
-
-_LENGTH_TOLERANCE = 1e-3
 
 
 def embed(
@@ -159,7 +158,7 @@ def _check(rows: object, who: str, done: int, count: int, width: int | None) -> 
         raise ModelError(
             f"{who} returned a NaN or an infinity for image {done + first}. Nothing was scored."
         )
-    wrong = (lengths - 1).abs() > _LENGTH_TOLERANCE
+    wrong = (lengths - 1).abs() > UNIT_TOLERANCE
     if wrong.any():
         first = int(wrong.nonzero()[0])
         raise ModelError(

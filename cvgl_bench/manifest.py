@@ -150,7 +150,10 @@ def read_table(path: Path) -> pa.Table:
     Raises:
         DataError: it is missing, or no manifest.
     """
-    data = read(path)
+    return _parse(read(path), path)
+
+
+def _parse(data: bytes, path: Path) -> pa.Table:
     try:
         table = parquet.from_bytes(data)
     except ValueError as error:
@@ -166,12 +169,11 @@ def write_set_page(out: Path, page: SetPage, *, scratch: Path) -> None:
     write_atomically(out / SET_PAGE, text.encode(), scratch=scratch)
 
 
-def read_set(out: Path) -> tuple[SetPage, pa.Table]:
-    """Read a finished set's page and manifest.
+def read_page(out: Path) -> SetPage:
+    """Read a finished set's page alone; `read_set` checks it against the manifest.
 
     Raises:
-        DataError: the folder holds no finished set, or its manifest is not the one that the page
-            was written for.
+        DataError: the folder holds no finished set, or the page is not one.
     """
     if not (out / SET_PAGE).is_file():
         raise DataError(
@@ -179,18 +181,28 @@ def read_set(out: Path) -> tuple[SetPage, pa.Table]:
             "Run cvgl-bench generate with the same options until it says that the set is complete."
         )
     try:
-        page = SetPage.model_validate_json(read(out / SET_PAGE))
+        return SetPage.model_validate_json(read(out / SET_PAGE))
     except ValidationError as error:
         raise DataError(
             f"{out / SET_PAGE} is not what generate wrote: {first_fault(error)}."
         ) from error
+
+
+def read_set(out: Path) -> tuple[SetPage, pa.Table]:
+    """Read a finished set's page and manifest.
+
+    Raises:
+        DataError: the folder holds no finished set, or its manifest is not the one that the page
+            was written for.
+    """
+    page = read_page(out)
     data = read(out / MANIFEST)
     if sha256(data) != page.manifest_sha256:
         raise DataError(
             f"{out / MANIFEST} is not the manifest that {SET_PAGE} was written for. "
             "Make the set again."
         )
-    table = read_table(out / MANIFEST)
+    table = _parse(data, out / MANIFEST)
     _must_agree(page, table, out)
     return page, table
 

@@ -14,7 +14,7 @@ from cvgl_bench.errors import ModelError
 METRIC_VERSION: Final = 1
 TIE_TOLERANCE = 1e-6
 _BLOCK_BYTES = 64 << 20
-_UNIT_TOLERANCE = 1e-3
+UNIT_TOLERANCE = 1e-3
 
 Embeddings = NDArray[np.float32]
 Ranks = NDArray[np.int64]
@@ -41,7 +41,7 @@ def check_embeddings(embeddings: Embeddings, what: str) -> None:
             f"{int(broken.argmax())}). Nothing was scored."
         )
     lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
-    if np.abs(lengths - 1).max() > _UNIT_TOLERANCE:
+    if np.abs(lengths - 1).max() > UNIT_TOLERANCE:
         worst = float(lengths[np.abs(lengths - 1).argmax()])
         raise ModelError(
             f"{what} must have unit length, one has {worst:.4g}. Normalise them: the similarity "

@@ -66,14 +66,14 @@ def write_index(folder: Path, index: EmbeddingsIndex) -> None:
 def score(source: Path, out: Path) -> Record:
     """Score an embeddings folder, or ranks that an earlier run kept.
 
-    Writes `record.json`, and `ranks.parquet` beside it if the source is embeddings.
+    Writes `record.json` and `ranks.parquet`.
 
     Args:
         source: an embeddings folder, or a `ranks.parquet`.
         out: the folder to write into.
 
     Raises:
-        RecordError: the source is neither.
+        RecordError: the source is neither, or the folder holds another run.
         ModelError: the embeddings are broken.
     """
     if source.is_dir():
@@ -134,13 +134,11 @@ def _rank_all(folder: Path, index: EmbeddingsIndex) -> tuple[Provenance, CellRan
             )
         by_cell[item.cell] = ranks(queries, references, positives)
         same.append(_all_equal(queries))
-    provenance = index.provenance
-    if _all_equal(references) or all(same):
-        side = "reference" if _all_equal(references) else "query"
-        provenance = provenance.model_copy(
-            update={"degenerate": f"every {side} embedding is the same"}
-        )
-    return provenance, by_cell
+    side = "reference" if _all_equal(references) else "query" if all(same) else ""
+    if not side:
+        return index.provenance, by_cell
+    degenerate = {"degenerate": f"every {side} embedding is the same"}
+    return index.provenance.model_copy(update=degenerate), by_cell
 
 
 def _all_equal(embeddings: Embeddings) -> bool:

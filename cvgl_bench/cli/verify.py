@@ -30,12 +30,12 @@ def command(
 
     Every file of the manifest must be there, whole and unchanged, and no other file.
     """
-    from cvgl_bench.manifest import read_set
+    from cvgl_bench.manifest import read_page
     from cvgl_bench.verification import verify
 
     if repair and data is None:
         raise click.UsageError("--repair needs --data, the folder that the set was made from.")
-    images = read_set(folder)[0].images
+    images = read_page(folder).images
     with options.progress_bar(images, "verify") as bar:
         faults = verify(folder, bar.update)
     for fault in faults:
@@ -61,9 +61,9 @@ def command(
 
 def _repair(folder: Path, data: Path, suite_name: str | None, faults: list[Fault]) -> list[str]:
     from cvgl_bench.datasets import load_dataset
-    from cvgl_bench.manifest import read_set
+    from cvgl_bench.manifest import read_page
     from cvgl_bench.suite import load_suite
     from cvgl_bench.verification import repair
 
-    suite = load_suite(suite_name or read_set(folder)[0].suite)
+    suite = load_suite(suite_name or read_page(folder).suite)
     return repair(folder, suite, load_dataset(suite.dataset, data, suite.split), faults)
