@@ -146,6 +146,21 @@ def generate(
     Raises:
         DataError: a picture is unusable, the folder holds something else, or cannot be written.
     """
+    try:
+        return _generate(plan, out, workers, shard, progress)
+    except (DataError, OSError):
+        # Another run may have finished the set and tidied up under this one, at any step. If so,
+        # the set is there, whole; if not, the error stands.
+        if not (out / SET_PAGE).is_file():
+            raise
+        page = _finished_set(plan, out)
+        shutil.rmtree(out / WORK, ignore_errors=True)
+        return page
+
+
+def _generate(
+    plan: Plan, out: Path, workers: int, shard: tuple[int, int], progress: Progress
+) -> SetPage | None:
     _open_folder(plan, out)
     images = len(plan.cells)
     if (out / SET_PAGE).is_file():

@@ -328,6 +328,24 @@ def test_two_runs_in_one_folder_end_with_the_bytes_of_one(make_cvusa, suite_file
     assert tree(out) == tree(alone)
 
 
+@pytest.mark.parametrize("step", ["opening", "finishing"])
+def test_a_run_that_another_one_overtakes_ends_with_the_finished_set(
+    plan, undisturbed, tmp_path, monkeypatch, step
+):
+    out, lock = tmp_path / "out", generation._lock
+
+    def overtaken(folder, what):
+        if what != step:
+            return lock(folder, what)
+        monkeypatch.setattr(generation, "_lock", lock)
+        generate(plan, out)
+        raise FileNotFoundError(2, "No such file or directory", f"{what}.lock")
+
+    monkeypatch.setattr(generation, "_lock", overtaken)
+    assert generate(plan, out).images == 25
+    assert tree(out) == undisturbed
+
+
 def test_a_write_survives_the_loss_of_its_scratch_folder(tmp_path, monkeypatch):
     from cvgl_bench import files
 
