@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint parity clean
+.PHONY: demo test lint parity golden bench clean
 
 demo: $(VENV)/.ready
 	$(BIN)/cvgl-bench demo --workers $(WORKERS)
@@ -20,13 +20,18 @@ lint: $(VENV)/.ready
 
 # The released imagecorruptions runs on old versions only, so it has an environment of its own.
 parity: .venv-parity/.ready $(VENV)/.ready
-	.venv-parity/bin/python benchmarks/parity/make_golden.py --out tests/golden
-	$(BIN)/python -m pytest -n $(WORKERS) tests/test_corruptions_parity.py
+	$(BIN)/python -m benchmarks.parity.report
+
+golden: .venv-parity/.ready
+	.venv-parity/bin/python -m benchmarks.parity.make_golden --out tests/golden
+
+bench: .venv-parity/.ready .venv-imaug/.ready $(VENV)/.ready
+	$(BIN)/python benchmarks/corruptions.py
 
 $(VENV)/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[pretrained,dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[pretrained,published,dev]"
 	touch $@
 
 .venv-parity/.ready: benchmarks/parity/requirements.txt
@@ -34,5 +39,10 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 	.venv-parity/bin/python -m pip install --quiet --requirement benchmarks/parity/requirements.txt
 	touch $@
 
+.venv-imaug/.ready: benchmarks/speed/requirements-imaug.txt
+	$(PYTHON) -m venv .venv-imaug
+	.venv-imaug/bin/python -m pip install --quiet --requirement benchmarks/speed/requirements-imaug.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-parity build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-parity .venv-imaug build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,15 +1,17 @@
 """Losses on the way from the camera to the file: contrast, resolution, compression."""
 
-from io import BytesIO
-
+import cv2
 import numpy as np
-from PIL import Image as PillowImage
 
+from corruptions.blocks import show_blocks
+from corruptions.codecs import PILLOW, Codec
 from corruptions.pixels import Image, to_bytes, to_unit
 
 
 def contrast(image: Image, _rng: np.random.Generator, *, factor: float) -> Image:
     """Pull every value towards the mean of its channel over the whole picture.
+
+    floor(255 clip((x - m) factor + m)), x and the channel's mean m in 0..1.
 
     Source: Hendrycks and Dietterich 2019, arXiv:1903.12261.
 
@@ -18,38 +20,39 @@ def contrast(image: Image, _rng: np.random.Generator, *, factor: float) -> Image
         factor: share of the contrast that is left, 0..1.
     """
     levels = np.arange(256, dtype=np.uint8)[:, None]
-    means = image.mean(axis=(0, 1)) / 255.0
+    means = np.array(cv2.sumElems(image)[:3]) / (image.shape[0] * image.shape[1]) / 255.0
     table = to_bytes((to_unit(levels) - means) * factor + means)
-    return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)
+    return np.asarray(cv2.LUT(image, table[None]), dtype=np.uint8)
 
 
 def pixelate(image: Image, _rng: np.random.Generator, *, scale: float) -> Image:
     """Shrink the picture by averaging and enlarge it again in blocks.
 
-    Source: Hendrycks and Dietterich 2019, arXiv:1903.12261.
+    First every row shrinks to floor(scale W) pixels, then every column to floor(scale H); a short
+    pixel is the mean, rounded to the nearest byte each time, of the pixels whose centres it covers.
+
+    Source: Hendrycks and Dietterich 2019, arXiv:1903.12261, by way of Pillow's BOX and NEAREST.
 
     Args:
         image: RGB, (H, W, 3).
         scale: share of the resolution that is left, 0..1; sizes in pixels are rounded down.
     """
     height, width = image.shape[:2]
-    small = PillowImage.fromarray(image).resize(
-        (int(width * scale), int(height * scale)), PillowImage.Resampling.BOX
-    )
-    return np.array(small.resize((width, height), PillowImage.Resampling.NEAREST))
+    return show_blocks(image, int(height * scale), int(width * scale))
 
 
-def jpeg_compression(image: Image, _rng: np.random.Generator, *, quality: int) -> Image:
+def jpeg_compression(
+    image: Image, _rng: np.random.Generator, *, quality: int, codec: Codec = PILLOW
+) -> Image:
     """Write the picture as a JPEG file of low quality and read it back.
 
-    The bytes depend on the libjpeg inside Pillow; its 4:2:0 default halves the colour resolution.
+    Which pixels come back depends on the codec; its 4:2:0 chroma halves the colour resolution.
 
     Source: Hendrycks and Dietterich 2019, arXiv:1903.12261.
 
     Args:
         image: RGB, (H, W, 3).
         quality: libjpeg's, 1..95.
+        codec: the JPEG library.
     """
-    file = BytesIO()
-    PillowImage.fromarray(image).save(file, "JPEG", quality=quality)
-    return np.array(PillowImage.open(file))
+    return codec.recode(image, quality)

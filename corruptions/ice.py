@@ -3,9 +3,9 @@
 import math
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
+import numba
 import numpy as np
 
 from corruptions.pixels import Image
@@ -16,33 +16,97 @@ TEXTURES = Path(__file__).parent / "textures"
 FROST_PICTURES = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 
 _COVER = 1.1  # the enlarged picture is that much larger than the image
+_MOST_KEPT = 16_000_000  # pixels of an enlarged picture; enough for images of 4000 x 3000
 
 
-class FrostCrop(NamedTuple):
-    """Where the ice of one image comes from: which of FROST_PICTURES, and the cut's corner."""
+def cut_frost(
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+    *,
+    texture: int | None = None,
+    top: int | None = None,
+    left: int | None = None,
+) -> Image:
+    """Draw an ice picture and cut (height, width, 3) from its enlarged version.
 
-    picture: int
-    top: int
-    left: int
+    Args:
+        height: of the cut.
+        width: of the cut.
+        rng: draws what is not given, in the order of the arguments.
+        texture: 1 to 5, as in the pictures' file names.
+        top: first row of the cut.
+        left: first column of the cut.
+
+    Raises:
+        ValueError: what is given lies outside the pictures.
+    """
+    pictures = len(FROST_PICTURES)
+    number = int(rng.integers(pictures)) + 1 if texture is None else texture
+    picture = whole("texture", number, 1, pictures) - 1
+    ice_height, ice_width = _enlarged_size(picture, height, width)
+    scale = 0
+    if ice_height * ice_width > _MOST_KEPT:
+        ice = frost_texture(picture)
+        scale = 1 + max(height // ice.shape[0], width // ice.shape[1])
+        ice_height, ice_width = ice.shape[0] * scale, ice.shape[1] * scale
+    last_top, last_left = ice_height - height, ice_width - width
+    first_row = int(rng.integers(last_top)) if top is None else whole("top", top, 0, last_top)
+    first = int(rng.integers(last_left)) if left is None else whole("left", left, 0, last_left)
+    rows, columns = slice(first_row, first_row + height), slice(first, first + width)
+    if scale:
+        return enlarged_cut(ice, scale, rows, columns)
+    return frost_picture(picture, height, width)[rows, columns]
 
 
-def draw_frost(height: int, width: int, rng: np.random.Generator) -> FrostCrop:
-    """Draw an ice picture and where to cut (height, width) from its enlarged version."""
-    picture = int(rng.integers(len(FROST_PICTURES)))
-    ice_height, ice_width = frost_picture(picture, height, width).shape[:2]
-    top = int(rng.integers(ice_height - height))
-    return FrostCrop(picture, top, int(rng.integers(ice_width - width)))
+def whole(name: str, value: object, low: int, high: int) -> int:
+    """The value, if it is a whole number from low to high.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        number = int(value)
+        if low <= number <= high:
+            return number
+    raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
+
+
+def _enlarged_size(picture: int, height: int, width: int) -> tuple[int, int]:
+    ice_height, ice_width = frost_texture(picture).shape[:2]
+    cover = _COVER * max(1.0, height / ice_height, width / ice_width)
+    return math.ceil(ice_height * cover), math.ceil(ice_width * cover)
 
 
 @lru_cache(maxsize=2 * len(FROST_PICTURES))
 def frost_picture(picture: int, height: int, width: int) -> Image:
     """One of FROST_PICTURES, enlarged to cover (height, width) 1.1 times; RGB, read-only."""
-    ice = frost_texture(picture)
-    cover = _COVER * max(1.0, height / ice.shape[0], width / ice.shape[1])
-    size = (math.ceil(ice.shape[1] * cover), math.ceil(ice.shape[0] * cover))
-    enlarged: Image = np.asarray(cv2.resize(ice, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    size = _enlarged_size(picture, height, width)[::-1]
+    enlarged: Image = np.asarray(
+        cv2.resize(frost_texture(picture), size, interpolation=cv2.INTER_CUBIC), np.uint8
+    )
     enlarged.flags.writeable = False
     return enlarged
+
+
+def enlarged_cut(ice: Image, scale: int, rows: slice, columns: slice) -> Image:
+    """A piece of a photograph enlarged bilinearly, without enlarging the rest of it.
+
+    Args:
+        ice: the photograph, RGB, (h, w, 3).
+        scale: by which it is enlarged.
+        rows: which rows of the enlarged photograph, from 0 to h scale.
+        columns: which columns of it.
+    """
+    # One source pixel more on each side is all that bilinear interpolation can see.
+    first_row, first_column = max(rows.start // scale - 1, 0), max(columns.start // scale - 1, 0)
+    last_row, last_column = (rows.stop - 1) // scale + 1, (columns.stop - 1) // scale + 1
+    piece = np.ascontiguousarray(ice[first_row : last_row + 1, first_column : last_column + 1])
+    size = (piece.shape[1] * scale, piece.shape[0] * scale)
+    enlarged = cv2.resize(piece, size, interpolation=cv2.INTER_LINEAR)
+    above, before = first_row * scale, first_column * scale
+    cut = enlarged[rows.start - above : rows.stop - above, columns.start - before :]
+    return np.asarray(cut[:, : columns.stop - columns.start], np.uint8)
 
 
 @lru_cache(maxsize=len(FROST_PICTURES))
@@ -55,3 +119,28 @@ def frost_texture(picture: int) -> Image:
     texture: Image = np.ascontiguousarray(decoded[..., ::-1], dtype=np.uint8)
     texture.flags.writeable = False
     return texture
+
+
+def lay_frost(image: Image, ice: Image, *, image_weight: float, frost_weight: float) -> Image:
+    """Weighted sum of an image and a piece of ice of the same shape, clipped and rounded down."""
+    frosted = np.empty(image.shape, dtype=np.uint8)
+    _look_up(image, ice, _sums(image_weight, frost_weight), frosted)
+    return frosted
+
+
+@lru_cache(maxsize=8)
+def _sums(image_weight: float, frost_weight: float) -> Image:
+    """Results by byte of the image and byte of the ice, (256, 256): doubles, but only once."""
+    levels = np.arange(256, dtype=np.uint8)
+    sums = image_weight * levels[:, None] + frost_weight * levels
+    return np.clip(sums, 0, 255).astype(np.uint8)
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_up(image: Image, ice: Image, sums: Image, frosted: Image) -> None:
+    for row in range(image.shape[0]):
+        for column in range(image.shape[1]):
+            for channel in range(3):
+                frosted[row, column, channel] = sums[
+                    image[row, column, channel], ice[row, column, channel]
+                ]

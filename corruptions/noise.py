@@ -1,12 +1,24 @@
-"""Noise of the sensor: four ways in which single values go wrong, each channel by itself."""
+"""Noise of the sensor: four ways in which single values go wrong, each channel by itself.
+
+Three are tables: what becomes of a byte, for each of the 256 bytes, with which probability.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
+from scipy import stats
 
-from corruptions.pixels import Image, to_bytes, to_unit
+from corruptions.chance import Table, alias_tables, draw_key, strike, transform
+from corruptions.pixels import Floats, Image, to_bytes
+
+_LEVELS = np.arange(256)
 
 
 def gaussian_noise(image: Image, rng: np.random.Generator, *, deviation: float) -> Image:
     """Add normal noise, as a sensor does in the dark.
+
+    floor(255 clip(x / 255 + deviation z)), z standard normal.
 
     Source: Hendrycks and Dietterich 2019, arXiv:1903.12261.
 
@@ -15,11 +27,13 @@ def gaussian_noise(image: Image, rng: np.random.Generator, *, deviation: float) 
         rng: the only source of chance.
         deviation: of the noise, where white is 1.
     """
-    return to_bytes(to_unit(image) + deviation * rng.standard_normal(image.shape))
+    return _draw(image, rng, _gaussian, deviation)
 
 
 def shot_noise(image: Image, rng: np.random.Generator, *, photons: float) -> Image:
     """Count photons: draw every value from a Poisson distribution around its brightness.
+
+    floor(255 clip(n / photons)), n Poisson with mean photons x / 255.
 
     Source: Hendrycks and Dietterich 2019, arXiv:1903.12261.
 
@@ -28,11 +42,13 @@ def shot_noise(image: Image, rng: np.random.Generator, *, photons: float) -> Ima
         rng: the only source of chance.
         photons: photons counted at full brightness; fewer is noisier.
     """
-    return to_bytes(rng.poisson(to_unit(image) * photons) / photons)
+    return _draw(image, rng, _shot, photons)
 
 
 def impulse_noise(image: Image, rng: np.random.Generator, *, amount: float) -> Image:
     """Lose values to black or white, equally often: salt and pepper.
+
+    0 and 255 with probability amount / 2 each, else x.
 
     Source: Hendrycks and Dietterich 2019, arXiv:1903.12261.
 
@@ -41,15 +57,18 @@ def impulse_noise(image: Image, rng: np.random.Generator, *, amount: float) -> I
         rng: the only source of chance.
         amount: share of the values that is lost, 0..1.
     """
-    chance = rng.random(image.shape)
-    noisy = image.copy()
-    noisy[chance < amount] = 255
-    noisy[chance < amount / 2] = 0
+    noisy = np.empty(image.shape, dtype=np.uint8)
+    black, changed = (
+        np.uint32(min(round(share * 2**32), 2**32 - 1)) for share in (amount / 2, amount)
+    )
+    strike(image.reshape(-1), draw_key(rng), black, changed, noisy.reshape(-1))
     return noisy
 
 
 def speckle_noise(image: Image, rng: np.random.Generator, *, deviation: float) -> Image:
     """Add normal noise in proportion to every value, so that bright places suffer most.
+
+    floor(255 clip(x / 255 (1 + deviation z))), z standard normal.
 
     Source: Hendrycks and Dietterich 2019, arXiv:1903.12261 (its extra set).
 
@@ -58,5 +77,42 @@ def speckle_noise(image: Image, rng: np.random.Generator, *, deviation: float) -
         rng: the only source of chance.
         deviation: of the noise, relative to the value.
     """
-    unit = to_unit(image)
-    return to_bytes(unit + unit * (deviation * rng.standard_normal(image.shape)))
+    return _draw(image, rng, _speckle, deviation)
+
+
+def _draw(
+    image: Image, rng: np.random.Generator, law: Callable[[float], Floats], parameter: float
+) -> Image:
+    noisy = np.empty(image.shape, dtype=np.uint8)
+    transform(image.reshape(-1), draw_key(rng), _tables(law, parameter), noisy.reshape(-1))
+    return noisy
+
+
+@lru_cache(maxsize=20)
+def _tables(law: Callable[[float], Floats], parameter: float) -> Table:
+    """The law's tables, 256 KB, kept for the next image."""
+    return alias_tables(law(parameter))
+
+
+def _gaussian(deviation: float) -> Floats:
+    """Probability of each outcome (columns) for each byte (rows), (256, 256)."""
+    return _between(stats.norm.cdf((_LEVELS[1:] - _LEVELS[:, None]) / (255 * deviation)))
+
+
+def _speckle(deviation: float) -> Floats:
+    levels = np.maximum(_LEVELS, 1e-6)[:, None]  # black stays black
+    return _between(stats.norm.cdf((_LEVELS[1:] / levels - 1) / deviation))
+
+
+def _between(below: Floats) -> Floats:
+    """Probabilities of 0..255 from those of being below 1..255."""
+    return np.diff(below, axis=1, prepend=0.0, append=1.0)
+
+
+def _shot(photons: float) -> Floats:
+    counts = np.arange(int(np.ceil(photons)))
+    outcomes = to_bytes(counts / photons)
+    law = np.zeros((256, 256))
+    np.add.at(law.T, outcomes, stats.poisson.pmf(counts[:, None], _LEVELS / 255.0 * photons))
+    law[:, 255] += 1 - law.sum(axis=1)
+    return law

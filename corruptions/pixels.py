@@ -1,5 +1,6 @@
 """Conversions between bytes and the unit range, and the Gaussian filter all corruptions share."""
 
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -14,6 +15,12 @@ def to_unit(image: Image) -> Floats:
     """Bytes 0..255 as numbers 0..1, same shape."""
     unit: Floats = image / 255.0
     return unit
+
+
+@lru_cache(maxsize=1)
+def unit_table() -> NDArray[np.float32]:
+    """Bytes 0..255 as numbers 0..1 in single precision, for cv2.LUT."""
+    return (np.arange(256) / 255.0).astype(np.float32)
 
 
 def to_bytes(unit: NDArray[np.float32] | Floats) -> Image:

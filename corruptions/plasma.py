@@ -1,61 +1,151 @@
 """A fractal cloud, for fog."""
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.chance import fill
+
+Grid = NDArray[np.float32]
+
 _FIRST_AMPLITUDE = 10_000.0
+_WHOLE = 256  # grids up to this size are computed whole, finer ones only where they are seen
+_BEFORE, _AFTER = 2, 4  # cells around what is seen: a round keeps that many
 
 
-def plasma(size: int, rng: np.random.Generator, *, decay: float) -> NDArray[np.float32]:
-    """A cloud of values from exactly 0 to exactly 1, (size, size), that wraps at its edges.
+def plasma(height: int, width: int, key: np.uint64, *, decay: float) -> Grid:
+    """The top left (height, width) of a square cloud of values from 0 to 1 that wraps at its edges.
 
-    The diamond-square algorithm: starting from one value, every round doubles the grid. A new value
-    is the mean of the four old or just set values around it, plus a uniform draw.
+    The diamond-square algorithm: starting from one value, every round doubles the grid until its
+    side is the next power of two from the longer side asked for. A new value is the mean of the
+    four old or just set values around it, plus a uniform draw. The whole cloud is then scaled to
+    0..1; of the rounds beyond 256 x 256 only the part that is returned counts for the extremes,
+    which moves them by less than a hundredth of the range.
 
     Source: Fournier, Fussell and Carpenter 1982, "Computer rendering of stochastic models"; as in
     ImageNet-C the draws shrink by decay squared from a round to the next.
 
     Args:
-        size: a power of two.
-        rng: the only source of chance.
+        height: rows.
+        width: columns.
+        key: of `chance.draw_key`.
         decay: above 1; the nearer to 1, the rougher the cloud.
     """
+    size = 1 << (max(height, width) - 1).bit_length()
+    side, amplitude = 1, _FIRST_AMPLITUDE
     grid = np.zeros((1, 1), dtype=np.float32)
-    amplitude = _FIRST_AMPLITUDE
-    while len(grid) < size:
-        grid = _doubled(grid, rng, amplitude)
-        amplitude /= decay**2
-    grid -= grid.min()
-    grid /= grid.max()
-    return grid
+    while side < min(size, _WHOLE):
+        grid = _finer(np.pad(grid, (_BEFORE, _AFTER), mode="wrap"), side, key, amplitude)
+        grid = grid[_BEFORE:-_AFTER, _BEFORE:-_AFTER]
+        side, amplitude = 2 * side, amplitude / decay**2
+    low, high = grid.min(), grid.max()
+    grid = np.pad(grid, (_BEFORE, _AFTER), mode="wrap")
+    while side < size:
+        factor = size // side
+        rows, columns = -(-height // factor), -(-width // factor)
+        seen = grid[: _BEFORE + rows + _AFTER, : _BEFORE + columns + _AFTER]
+        grid = _finer(seen, side, key, amplitude)
+        side, amplitude = 2 * side, amplitude / decay**2
+    grid = grid[_BEFORE:, _BEFORE:]
+    cloud = np.ascontiguousarray(grid[:height, :width])
+    low, high = min(low, cloud.min()), max(high, cloud.max())
+    cloud -= low
+    cloud /= high - low
+    return cloud
 
 
-def _doubled(
-    corners: NDArray[np.float32], rng: np.random.Generator, amplitude: float
-) -> NDArray[np.float32]:
-    """One round: the old values at the even places, new ones between them."""
-    size = len(corners)
-    # Uniform in +-amplitude; times 4 because the sums below become means at the end, in place.
-    new = rng.random((3, size, size), dtype=np.float32)
-    new -= 0.5
-    new *= 8 * amplitude
-    centres, between_columns, between_rows = new
+def _finer(corners: Grid, side: int, key: np.uint64, amplitude: float) -> Grid:
+    """One round, on a part of a grid that has `side` cells a side and wraps.
 
-    corner = np.pad(corners, ((0, 1), (0, 1)), mode="wrap")
-    for part in (corner[:-1, :-1], corner[:-1, 1:], corner[1:, :-1], corner[1:, 1:]):
-        centres += part
-    centres /= 4
+    Args:
+        corners: (R, C), the old values, from `_BEFORE` cells above and left of the grid's origin.
+        side: of the whole old grid.
+        key: of `chance.draw_key`.
+        amplitude: draws are uniform within it.
 
-    centre = np.pad(centres, ((1, 0), (1, 0)), mode="wrap")
-    for part in (corner[:-1, :-1], corner[:-1, 1:], centre[:-1, 1:], centre[1:, 1:]):
-        between_columns += part
-    for part in (corner[:-1, :-1], corner[1:, :-1], centre[1:, :-1], centre[1:, 1:]):
-        between_rows += part
-    new[1:] /= 4
-
-    finer = np.empty((2 * size, 2 * size), dtype=np.float32)
-    finer[::2, ::2] = corners
-    finer[1::2, 1::2] = centres
-    finer[::2, 1::2] = between_columns
-    finer[1::2, ::2] = between_rows
+    Returns:
+        (2 R - 6, 2 C - 6), the new grid, again from `_BEFORE` cells above and left of its origin.
+    """
+    rows, columns = corners.shape
+    finer = np.empty((2 * rows - 6, 2 * columns - 6), dtype=np.float32)
+    _refine(np.ascontiguousarray(corners), side, key, np.float32(2 * amplitude), finer)
     return finer
+
+
+@numba.njit(cache=True, nogil=True)
+def _refine(corners: Grid, side: int, key: np.uint64, span: np.float32, finer: Grid) -> None:
+    rows, columns = corners.shape
+    centres = np.empty((2, columns), dtype=np.float32)
+    draws = np.empty((3, columns), dtype=np.float32)
+    words = np.empty(side + side % 2, dtype=np.uint32)
+    _set_centres(corners, 0, side, key, span, words, draws[0], centres[0])
+    for row in range(1, rows - 2):
+        above, below = centres[(row - 1) % 2], centres[row % 2]
+        _set_centres(corners, row, side, key, span, words, draws[0], below)
+        _draw(1, row, side, key, span, words, draws[1])
+        _draw(2, row, side, key, span, words, draws[2])
+        old, under = corners[row], corners[row + 1]
+        even, odd = finer[2 * row - 2], finer[2 * row - 1]
+        quarter = np.float32(0.25)
+        for column in range(1, columns - 2):
+            place = 2 * column - 2
+            even[place] = old[column]
+            even[place + 1] = draws[1, column] + quarter * (
+                (old[column] + old[column + 1]) + (above[column] + below[column])
+            )
+            odd[place] = draws[2, column] + quarter * (
+                (old[column] + under[column]) + (below[column - 1] + below[column])
+            )
+            odd[place + 1] = below[column]
+
+
+@numba.njit(cache=True)
+def _set_centres(
+    corners: Grid,
+    row: int,
+    side: int,
+    key: np.uint64,
+    span: np.float32,
+    words: NDArray[np.uint32],
+    draws: NDArray[np.float32],
+    centres: NDArray[np.float32],
+) -> None:
+    """Values between four old ones, for the cells right of and below each of a row's corners."""
+    _draw(0, row, side, key, span, words, draws)
+    upper, lower = corners[row], corners[row + 1]
+    for column in range(centres.size - 1):
+        four = (upper[column] + upper[column + 1]) + (lower[column] + lower[column + 1])
+        centres[column] = draws[column] + np.float32(0.25) * four
+
+
+@numba.njit(cache=True)
+def _draw(
+    kind: int,
+    row: int,
+    side: int,
+    key: np.uint64,
+    span: np.float32,
+    words: NDArray[np.uint32],
+    draws: NDArray[np.float32],
+) -> None:
+    """Uniform draws for a row of new values; their places in the whole grid decide them."""
+    # Every grid has places of its own: 3 side^2 of them, after all those of coarser grids. Twice as
+    # far apart as need be, so that rows start at even places on the smallest grids, too.
+    start = 2 * (3 * side * side + (kind * side + (row - _BEFORE) % side) * side)
+    needed = min(side, draws.size)
+    fill(key, start, words[: needed + needed % 2])
+    if needed < side:
+        fill(key, start + side - _BEFORE, words[side - _BEFORE :])
+    scale = span * np.float32(2**-24)
+    end = min(_BEFORE + side, draws.size)
+    for column in range(_BEFORE):
+        draws[column] = _centred(words[(column - _BEFORE) % side], scale)
+    for column in range(_BEFORE, end):
+        draws[column] = _centred(words[column - _BEFORE], scale)
+    for column in range(end, draws.size):
+        draws[column] = _centred(words[(column - _BEFORE) % side], scale)
+
+
+@numba.njit(cache=True)
+def _centred(word: np.uint32, scale: np.float32) -> np.float32:
+    return (np.float32(np.int32(word >> np.uint32(8))) - np.float32(2**23)) * scale

@@ -1,30 +1,49 @@
-"""JPEG in and out, by Pillow (libjpeg-turbo): strict, RGB, no silent repair."""
+"""Which pictures are read, and by which codec: strict, RGB, no silent repair."""
 
+import functools
 import io
 import warnings
 
 import numpy as np
-import PIL
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageFile, UnidentifiedImageError
 
+from corruptions.codecs import CODECS, PILLOW, Codec
+from corruptions.inputs import MOST_PIXELS
 from cvgl_bench.errors import DataError
 
 Image = NDArray[np.uint8]
 
-MAX_PIXELS = 120_000_000
+MAX_PIXELS = MOST_PIXELS
 MAX_SIDE = 16_384
 _FORMATS = ("JPEG", "PNG")
 _READABLE = {"RGB", "L"}
 
 
-def codec_name(quality: int) -> str:
-    """Name the encoder, its settings and its version, as manifests record it."""
-    return f"pillow-{PIL.__version__} jpeg q{quality} 4:2:0"
+def usable_codec(name: str) -> Codec:
+    """The codec by that name, if this installation has what it needs.
+
+    Args:
+        name: a key of `corruptions.codecs.CODECS`.
+
+    Raises:
+        DataError: a package that it needs is missing.
+    """
+    try:
+        codec_name(name, 75)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    return CODECS[name]
 
 
-def decode(data: bytes, name: str) -> Image:
+@functools.cache
+def codec_name(name: str, quality: int) -> str:
+    """Name the encoder, its version and its settings, as manifests record them."""
+    return f"{name} ({CODECS[name].version}) jpeg q{quality} 4:2:0"
+
+
+def decode(data: bytes, name: str, codec: Codec = PILLOW) -> Image:
     """Decode a picture into RGB.
 
     Grey pictures get three equal channels; anything but 8-bit grey or RGB is refused, because
@@ -33,6 +52,7 @@ def decode(data: bytes, name: str) -> Image:
     Args:
         data: the file's bytes.
         name: the file's name, for messages.
+        codec: what decodes a JPEG; a PNG is always decoded by Pillow.
 
     Returns:
         RGB uint8, (H, W, 3).
@@ -45,15 +65,19 @@ def decode(data: bytes, name: str) -> Image:
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
             picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
             _refuse_unusable(picture, name)
-            return np.array(picture.convert("RGB"))
-    except DataError:
-        raise
+            if picture.format == "PNG":
+                return np.array(picture.convert("RGB"))
     except UnidentifiedImageError as error:
         raise DataError(
             f"{name} cannot be decoded: it is neither JPEG nor PNG. Is the file complete?"
         ) from error
     except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
         raise DataError(f"{name} cannot be decoded ({error}). Is the file complete?") from error
+    # A JPEG, or what Pillow calls MPO: a JPEG behind which a camera has put a preview.
+    try:
+        return codec.decode(data)
+    except ValueError as error:
+        raise DataError(f"{name}: {error}") from error
 
 
 def _refuse_unusable(picture: ImageFile.ImageFile, name: str) -> None:
@@ -73,13 +97,3 @@ def _refuse_unusable(picture: ImageFile.ImageFile, name: str) -> None:
             f"{name} is a picture of kind {kind}; only 8-bit RGB and grey ones are read. "
             "Convert it first."
         )
-
-
-def encode(image: Image, quality: int) -> bytes:
-    """Encode RGB uint8, (H, W, 3), as baseline JPEG with 4:2:0 chroma.
-
-    Source: quality 75 and 4:2:0 are what the published CVUSA-C and CVACT_val-C files have.
-    """
-    buffer = io.BytesIO()
-    PillowImage.fromarray(image).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
-    return buffer.getvalue()

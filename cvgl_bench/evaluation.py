@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.codecs import CODECS
 from cvgl_bench import __version__
-from cvgl_bench.codec import decode
-from cvgl_bench.datasets import Dataset, Pair, load_dataset
+from cvgl_bench.codec import decode, usable_codec
+from cvgl_bench.datasets import Dataset, load_dataset
 from cvgl_bench.embedding import Device, embed, resolve_device
 from cvgl_bench.errors import ModelError
 from cvgl_bench.executors import Progress, no_progress
@@ -76,8 +77,10 @@ def plan_evaluation(
         partial: the user has said that fewer or other pictures are meant.
 
     Raises:
-        CvglBenchError: data, set or counts are not the suite's, or the model has no usable name.
+        CvglBenchError: data, set or counts are not the suite's, its codec is not installed, or the
+            model has no usable name.
     """
+    usable_codec(suite.codec)
     dataset = load_dataset(suite.dataset, data, suite.split)
     pictures: Pictures
     if set_folder is None:
@@ -120,7 +123,7 @@ def evaluate(
     shutil.rmtree(unfinished, ignore_errors=True)
     run = partial(embed, job.adapter, device=device, batch_size=batch_size)
     hashes: list[str] = []
-    tiles = _counted(_tiles(job.dataset.pairs, hashes), progress)
+    tiles = _counted(_tiles(job, hashes), progress)
     references = run(tiles, side="aerial")
     _write_array(unfinished / REFERENCES, references)
     files = []
@@ -148,11 +151,12 @@ def evaluate(
     return record
 
 
-def _tiles(pairs: Sequence[Pair], hashes: list[str]) -> Iterator[Image]:
-    for pair in pairs:
+def _tiles(job: Evaluation, hashes: list[str]) -> Iterator[Image]:
+    codec = CODECS[job.suite.codec]
+    for pair in job.dataset.pairs:
         data = read(pair.aerial)
         hashes.append(sha256(data))
-        yield decode(data, str(pair.aerial))
+        yield decode(data, str(pair.aerial), codec)
 
 
 def _counted(images: Iterator[Image], progress: Progress) -> Iterator[Image]:

@@ -22,20 +22,24 @@ def sha256_of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_atomically(path: Path, data: bytes, *, scratch: Path | None = None) -> None:
+def write_atomically(
+    path: Path, data: bytes, *, scratch: Path | None = None, durable: bool = True
+) -> None:
     """Write a file that exists whole or not at all: temporary name, fsync, then rename.
 
     Args:
         path: where the file shall be; its folder is made.
         data: its content.
         scratch: folder of the temporary file, on the same disk; the file's own folder if None.
+        durable: fsync it. Without, a power cut soon after can leave an empty file, until `settle`
+            was called: for many small files, since an fsync takes as long as making one of them.
 
     Raises:
         DataError: the disk is full or the place cannot be written.
     """
     for last_try in (False, False, True):
         try:
-            _write_once(path, data, scratch or path.parent)
+            _write_once(path, data, scratch or path.parent, durable=durable)
             return
         except FileNotFoundError as error:
             # Another run that has just finished may have removed the scratch folder under us.
@@ -45,7 +49,7 @@ def write_atomically(path: Path, data: bytes, *, scratch: Path | None = None) ->
             raise DataError(f"cannot write {path}: {error.strerror}.") from error
 
 
-def _write_once(path: Path, data: bytes, folder: Path) -> None:
+def _write_once(path: Path, data: bytes, folder: Path, *, durable: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=folder)
@@ -53,12 +57,22 @@ def _write_once(path: Path, data: bytes, folder: Path) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
             os.fchmod(file.fileno(), 0o666 & ~_UMASK)
         Path(temporary).replace(path)
     except OSError:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def settle() -> None:
+    """Wait until all that was written is on the disk; for many files far quicker than fsync each.
+
+    Where the system has no such call (Windows), it returns at once.
+    """
+    if hasattr(os, "sync"):
+        os.sync()
 
 
 def read(path: Path) -> bytes:

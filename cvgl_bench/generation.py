@@ -1,9 +1,10 @@
 """A suite and a data set become a folder of pictures with a manifest.
 
 The work is cut into units: a few queries, all their cells. A worker renders a unit file by file,
-each written atomically, and leaves the unit's manifest rows as the sign that it is done. Whoever
-finishes the last unit joins the rows into the set's manifest. So workers, shards, machines, kills
-and resumes change nothing of the bytes.
+each written atomically, and leaves the unit's manifest rows as the sign that it is done. The sign
+may outlive a picture in a power cut, so a run that finds it counts the pictures and their bytes,
+and so does the one that finishes the last unit, before it joins the rows into the set's manifest.
+So workers, shards, machines, kills and resumes change nothing of the bytes.
 """
 
 import json
@@ -14,29 +15,29 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock
 
+from cvgl_bench.codec import usable_codec
 from cvgl_bench.datasets import Dataset, Pair
 from cvgl_bench.errors import DataError, SuiteError
 from cvgl_bench.executors import Progress, no_progress, run_local
-from cvgl_bench.files import read, sha256, write_atomically
+from cvgl_bench.files import read, settle, sha256, write_atomically
 from cvgl_bench.manifest import (
     HEADINGS,
     MANIFEST,
     SET_PAGE,
     SetPage,
-    as_table,
     headings_csv,
     manifest_bytes,
-    manifest_row,
+    measures_of,
     read_set,
     read_table,
     versions,
     write_set_page,
 )
-from cvgl_bench.rendering import plan_output, read_source, render
+from cvgl_bench.severity import sample
 from cvgl_bench.suite import CLEAN, Cell, Suite, check_size
+from cvgl_bench.units import WORK, Unit, is_done, lost_picture, render_unit, rows_file
 
-WORK = ".cvgl-bench"
-UNIT_IMAGES = 160
+UNIT_IMAGES = 320
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,21 @@ class Plan:
         dataset: the queries to make, in order.
         cells: what to make of each.
         partial: the queries are not the ones that the suite asks for.
+        measured: of how many queries, spread evenly, the outputs are compared with the clean
+            picture.
     """
 
     suite: Suite
     dataset: Dataset
     cells: tuple[Cell, ...]
     partial: bool
+    measured: int
+
+    @property
+    def measured_ids(self) -> frozenset[str]:
+        """The queries whose outputs are compared with the clean picture."""
+        pairs = self.dataset.pairs
+        return frozenset(pairs[number].id for number in sample(len(pairs), self.measured))
 
     @property
     def units(self) -> list[tuple[Pair, ...]]:
@@ -73,7 +83,8 @@ class Plan:
                 "ids_sha256": self.dataset.ids_sha256,
                 "queries": len(self.dataset.pairs),
                 "cells": [str(cell) for cell in self.cells],
-                "versions": versions(),
+                "measured": self.measured,
+                "versions": versions(self.suite.codec),
             },
             indent=1,
             sort_keys=True,
@@ -87,6 +98,7 @@ def make_plan(
     *,
     limit: int | None = None,
     partial: bool = False,
+    measured: int | None = None,
 ) -> Plan:
     """Plan a set.
 
@@ -97,10 +109,14 @@ def make_plan(
             published ones: its clean pictures are the data set's own.
         limit: only the first queries; the plan is partial then.
         partial: the user has said that fewer or other pictures are meant.
+        measured: how many queries to measure, see `Plan`; more than there are is all of them. None
+            is one in a thousand, at least one and at most eight, which slows no set noticeably.
 
     Raises:
         SuiteError: the data has other counts than the suite, and nobody said that this is meant.
+        DataError: the suite's codec is not installed.
     """
+    usable_codec(suite.codec)
     size = len(dataset.pairs)
     queries = dataset.pairs[:limit]
     reasons = check_size(suite, len(queries), size, partial=partial or limit is not None)
@@ -108,19 +124,15 @@ def make_plan(
         cells = tuple(cell for cell in cells if cell.corruption != CLEAN)
     if not cells:
         raise SuiteError(f"nothing is left to make of {suite.name}: a mixed set has no clean part.")
-    return Plan(suite, Dataset(dataset.name, queries), cells, bool(reasons))
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A unit of work, as it travels to a worker: its own queries and no others."""
-
-    suite: Suite
-    dataset: str
-    pairs: tuple[Pair, ...]
-    cells: tuple[Cell, ...]
-    out: Path
-    number: int
+    if measured is None:
+        measured = max(1, min(8, len(queries) // 1000))
+    return Plan(
+        suite,
+        Dataset(dataset.name, queries),
+        cells,
+        partial=bool(reasons),
+        measured=min(measured, len(queries)),
+    )
 
 
 def generate(
@@ -168,36 +180,16 @@ def _generate(
         return _finish(plan, out)
     index, count = shard
     waiting = []
-    units = plan.units
+    units, measured = plan.units, plan.measured_ids
     for number, pairs in list(enumerate(units))[index - 1 :: count]:
-        if _rows_file(out, number).is_file():
+        if is_done(out, number):
             progress(images * len(pairs))
         else:
-            waiting.append(Unit(plan.suite, plan.dataset.name, pairs, plan.cells, out, number))
+            ids = measured & {pair.id for pair in pairs}
+            waiting.append(Unit(plan.suite, plan.dataset.name, pairs, plan.cells, ids, out, number))
     for number in run_local(render_unit, waiting, workers=workers):
         progress(images * len(units[number]))
     return _finish(plan, out)
-
-
-def render_unit(unit: Unit) -> int:
-    """Render one unit of work and mark it as done; returns its number."""
-    rows = []
-    scratch = unit.out / WORK / "scratch"
-    for pair in unit.pairs:
-        source = read_source(pair)
-        for cell in unit.cells:
-            output = plan_output(unit.suite, unit.dataset, pair, cell)
-            rendered = render(unit.suite, source, output)
-            write_atomically(unit.out / output.path, rendered.data, scratch=scratch)
-            rows.append(manifest_row(output, source, rendered))
-    write_atomically(
-        _rows_file(unit.out, unit.number), manifest_bytes(as_table(rows)), scratch=scratch
-    )
-    return unit.number
-
-
-def _rows_file(out: Path, number: int) -> Path:
-    return out / WORK / "units" / f"{number:06d}.parquet"
 
 
 def _open_folder(plan: Plan, out: Path) -> None:
@@ -216,8 +208,9 @@ def _open_folder(plan: Plan, out: Path) -> None:
             write_atomically(marker, plan.identity.encode())
         elif read(marker).decode() != plan.identity:
             raise DataError(
-                f"{out} holds an unfinished run with another suite, selection, data or library "
-                f"versions (see {marker}). Finish that one, or choose another --out."
+                f"{out} holds an unfinished run with another suite, profile, selection, --measure, "
+                f"data or library versions (see {marker}). Finish that one, or choose another "
+                "--out."
             )
 
 
@@ -233,22 +226,26 @@ def _lock(out: Path, what: str) -> FileLock:
 def _finished_set(plan: Plan, out: Path) -> SetPage:
     """Read the set in the folder, which must be the plan's."""
     page, _ = read_set(out)
-    asked = (plan.suite.fingerprint, plan.dataset.ids_sha256, plan.cells)
-    if (page.fingerprint, page.ids_sha256, page.cells) != asked:
+    asked = (plan.suite.fingerprint, plan.dataset.ids_sha256, plan.cells, plan.measured)
+    if (page.fingerprint, page.ids_sha256, page.cells, page.measured_queries) != asked:
         raise DataError(
-            f"{out} already holds another set ({page.suite} version {page.version}, "
-            f"{page.queries} queries, {len(page.cells)} cells). Choose another --out."
+            f"{out} already holds another set ({page.suite} version {page.version}, fingerprint "
+            f"{page.fingerprint[:12]}, {page.queries} queries, {page.measured_queries} of them "
+            f"measured, {len(page.cells)} cells) than was asked for ({plan.suite.name} version "
+            f"{plan.suite.version}, {plan.suite.fingerprint[:12]}, {len(plan.dataset.pairs)}, "
+            f"{plan.measured}, {len(plan.cells)}). Choose another --out."
         )
     return page
 
 
 def _finish(plan: Plan, out: Path) -> SetPage | None:
     """Join the units' rows and write the set's page, if every unit is done."""
-    parts = [_rows_file(out, number) for number in range(len(plan.units))]
+    parts = [rows_file(out, number) for number in range(len(plan.units))]
     if not (out / SET_PAGE).is_file():
         with _lock(out, "finishing"):
             if not (out / SET_PAGE).is_file():
                 if not all(part.is_file() for part in parts):
+                    settle()
                     return None
                 _write_summary(plan, out, parts)
     # Another shard that is just finishing may be removing it too.
@@ -257,12 +254,24 @@ def _finish(plan: Plan, out: Path) -> SetPage | None:
 
 
 def _write_summary(plan: Plan, out: Path, parts: list[Path]) -> None:
-    """Write headings, manifest and, last, the page that says that the set is whole."""
-    tables = []
-    for part in parts:
-        tables.append(read_table(part))
-        _still_there(out, part, tables[-1])
-    manifest = manifest_bytes(pa.concat_tables(tables))
+    """Write headings, manifest and, last, the page that says that the set is whole.
+
+    The disk is waited for once, before that page: an fsync a picture would take longer than making
+    it.
+    """
+    tables = [read_table(part) for part in parts]
+    settle()
+    lost = [lost_picture(out, rows) for rows in tables]
+    if any(lost):
+        for part, path in zip(parts, lost, strict=True):
+            if path:
+                part.unlink()
+        raise DataError(
+            f"{next(filter(None, lost))}, made by an earlier run, is gone or has changed since. "
+            "Run the same command again, without --shard, to make it anew."
+        )
+    rows = pa.concat_tables(tables)
+    manifest = manifest_bytes(rows)
     scratch = out / WORK / "scratch"
     headings = headings_csv(plan.suite, plan.dataset)
     write_atomically(out / HEADINGS, headings, scratch=scratch)
@@ -273,20 +282,10 @@ def _write_summary(plan: Plan, out: Path, parts: list[Path]) -> None:
         queries=len(plan.dataset.pairs),
         partial=plan.partial,
         cells=plan.cells,
-        images=len(plan.cells) * len(plan.dataset.pairs),
+        images=rows.num_rows,
+        measured_queries=plan.measured,
+        measures=measures_of(rows, plan.cells),
         manifest_sha256=sha256(manifest),
         headings_sha256=sha256(headings),
     )
     write_set_page(out, page, scratch=scratch)
-
-
-def _still_there(out: Path, part: Path, rows: pa.Table) -> None:
-    """Check that a unit's pictures have stayed; forget that it was done if not."""
-    for name, size in zip(rows["path"].to_pylist(), rows["bytes"].to_pylist(), strict=True):
-        path = out / name
-        if not path.is_file() or path.stat().st_size != size:
-            part.unlink()
-            raise DataError(
-                f"{path}, made by an earlier run, is gone or has changed since. "
-                "Run the same command again to make it anew."
-            )

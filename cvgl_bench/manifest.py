@@ -1,16 +1,21 @@
 """What a generated set says of itself: a row an output, and a page about the whole."""
 
 import csv
+import functools
+import importlib.metadata
 import io
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cvgl_bench import parquet
+from corruptions.codecs import PILLOW
+from cvgl_bench import parquet, severity
 from cvgl_bench.datasets import Dataset
 from cvgl_bench.errors import DataError, first_fault
 from cvgl_bench.files import read, sha256, write_atomically
@@ -42,8 +47,20 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("codec", pa.string()),
         ("versions", pa.string()),
+        *((column, pa.float64()) for column in severity.COLUMNS),
     ]
 )
+
+
+class CellMeasures(Cell):
+    """How far a cell's pictures are from the clean ones: means over the measured queries."""
+
+    psnr_db: float | None
+    ssim: float | None
+    psnr_db_140x768: float | None
+    ssim_140x768: float | None
+    psnr_db_384x384: float | None
+    ssim_384x384: float | None
 
 
 class SetPage(BaseModel):
@@ -51,11 +68,12 @@ class SetPage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     suite: str
     version: int
     fingerprint: str
     profile: str
+    codec: str
     form: str
     dataset: str
     ids_sha256: str
@@ -63,6 +81,8 @@ class SetPage(BaseModel):
     partial: bool
     cells: tuple[Cell, ...]
     images: int
+    measured_queries: Annotated[int, Field(ge=0)]
+    measures: tuple[CellMeasures, ...]
     manifest_sha256: str
     headings_sha256: str
 
@@ -75,6 +95,7 @@ class SetPage(BaseModel):
                 "version": suite.version,
                 "fingerprint": suite.fingerprint,
                 "profile": suite.profile,
+                "codec": suite.codec,
                 "form": suite.form,
                 "dataset": suite.dataset,
                 **facts,
@@ -82,8 +103,22 @@ class SetPage(BaseModel):
         )
 
 
-def manifest_row(output: Output, source: Source, rendered: Rendered) -> dict[str, object]:
-    """Describe an output, so that it can be checked and made again."""
+def manifest_row(
+    suite: Suite,
+    output: Output,
+    source: Source,
+    rendered: Rendered,
+    measures: severity.Measures | None = None,
+) -> dict[str, object]:
+    """Describe an output, so that it can be checked and made again.
+
+    Args:
+        suite: the benchmark.
+        output: what was made.
+        source: what it was made from.
+        rendered: the result.
+        measures: how far it is from the clean picture; None if the query is not measured.
+    """
     height, width = rendered.pixels.shape[:2]
     return {
         "path": output.path,
@@ -103,12 +138,14 @@ def manifest_row(output: Output, source: Source, rendered: Rendered) -> dict[str
         "width": width,
         "height": height,
         "codec": rendered.codec,
-        "versions": versions(),
+        "versions": versions(suite.codec),
+        **(measures or dict.fromkeys(severity.COLUMNS)),
     }
 
 
-def versions() -> str:
-    """Versions of everything that shapes a pixel, in one line."""
+@functools.cache
+def versions(codec: str) -> str:
+    """Versions of everything that shapes a pixel, in one line; `codec` is a suite's."""
     import cv2
     import numpy as np
     import PIL
@@ -117,10 +154,12 @@ def versions() -> str:
 
     from cvgl_bench import __version__
 
+    packages = ["numba"] if codec == PILLOW.name else ["numba", "jpeglib"]
+    others = "".join(f", {name} {importlib.metadata.version(name)}" for name in packages)
     return (
         f"cvgl-bench {__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
         f"opencv {cv2.__version__}, pillow {PIL.__version__}, "
-        f"libjpeg-turbo {features.version('libjpeg_turbo')}"
+        f"libjpeg-turbo {features.version('libjpeg_turbo')}{others}"
     )
 
 
@@ -132,6 +171,25 @@ def as_table(rows: list[dict[str, object]]) -> pa.Table:
 def manifest_bytes(table: pa.Table) -> bytes:
     """Write a manifest as Parquet, sorted by path: the same rows give the same bytes."""
     return parquet.to_bytes(table, sort_by="path")
+
+
+def cell_of(row: Mapping[str, Any]) -> Cell:
+    """The cell that a manifest's row belongs to."""
+    name = row["cell"]
+    return Cell(view=row["view"], corruption=name, severity=0 if name == MIXED else row["severity"])
+
+
+def measures_of(table: pa.Table, cells: Sequence[Cell]) -> tuple[CellMeasures, ...]:
+    """The mean measures of each cell over the queries that were measured; empty if none was."""
+    columns = table.select(["view", "cell", "severity", *severity.COLUMNS])
+    measured = columns.filter(pc.is_valid(table[severity.ALWAYS_MEASURED]))
+    by_cell: dict[Cell, list[severity.Measures]] = {cell: [] for cell in cells if len(measured)}
+    for row in measured.to_pylist():
+        by_cell[cell_of(row)].append(row)
+    return tuple(
+        CellMeasures.model_validate(cell.model_dump() | severity.means(rows))
+        for cell, rows in by_cell.items()
+    )
 
 
 def headings_csv(suite: Suite, dataset: Dataset) -> bytes:
@@ -214,8 +272,11 @@ def _must_agree(page: SetPage, table: pa.Table, out: Path) -> None:
         (view, cell, 0 if cell == MIXED else severity) for view, cell, severity in listed
     )
     promised = {(cell.view, cell.corruption, cell.severity): page.queries for cell in page.cells}
-    if found != promised or table.num_rows != page.images:
+    agreed = found == promised and table.num_rows == page.images
+    # Measures are only computed for the cells that the page knows, so the counts come first.
+    if not agreed or page.measures != measures_of(table, page.cells):
         raise DataError(
             f"{out / SET_PAGE} says {page.queries} queries in {len(page.cells)} cells, "
-            f"{page.images} images; {MANIFEST} lists others. Make the set again."
+            f"{page.images} images, and their measures; {MANIFEST} lists others. "
+            "Make the set again."
         )

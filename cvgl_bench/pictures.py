@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from corruptions.codecs import CODECS
 from cvgl_bench.codec import decode
 from cvgl_bench.datasets import Dataset, Pair
 from cvgl_bench.errors import DataError, SuiteError
@@ -47,11 +48,12 @@ class RenderedPictures:
 
     def images(self, cell: Cell) -> Iterator[Image]:
         """Yield each query's picture in a cell, RGB uint8, (H, W, 3)."""
+        codec = CODECS[self.suite.codec]
         for pair in self.queries:
-            source = read_source(pair)
+            source = read_source(pair, codec)
             output = plan_output(self.suite, self.dataset_name, pair, cell)
             rendered = render(self.suite, source, output)
-            yield decode(rendered.data, output.path)
+            yield decode(rendered.data, output.path, codec)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class SetPictures:
                     f"{self.folder / path} is not the file in the set's manifest. "
                     f"cvgl-bench verify {self.folder} --repair --data ROOT makes it again."
                 )
-            yield decode(data, path)
+            yield decode(data, path, CODECS[self.rendered.suite.codec])
 
     def _files(self, cell: Cell) -> list[tuple[str, str]]:
         wanted = pc.and_(
@@ -117,11 +119,16 @@ def open_set(folder: Path, suite: Suite, dataset: Dataset) -> SetPictures:
         SuiteError: it was made with another suite or another definition of this one.
     """
     page, manifest = read_set(folder)
-    if (page.suite, page.fingerprint) != (suite.name, suite.fingerprint):
+    if page.suite != suite.name:
         raise SuiteError(
-            f"{folder} is a set of {page.suite} version {page.version} with the fingerprint "
-            f"{page.fingerprint[:12]}; {suite.name} version {suite.version} here has "
-            f"{suite.fingerprint[:12]}. Generate it again, or evaluate the suite that it is of."
+            f"{folder} is a set of {page.suite} (profile {page.profile}), not of {suite.name} "
+            f"(profile {suite.profile}). Evaluate {page.suite}, or give a set of {suite.name}."
+        )
+    if page.fingerprint != suite.fingerprint:
+        raise SuiteError(
+            f"{folder} was made with another definition of {suite.name}: version {page.version}, "
+            f"profile {page.profile}, fingerprint {page.fingerprint[:12]}; here it is version "
+            f"{suite.version}, profile {suite.profile}, {suite.fingerprint[:12]}. Make it again."
         )
     ids = set(manifest["image_id"].to_pylist())
     queries = tuple(pair for pair in dataset.pairs if pair.id in ids)

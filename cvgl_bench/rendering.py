@@ -1,5 +1,6 @@
 """One output of a set: what it is, and its bytes."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 
@@ -7,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions import corrupt, parameters
-from cvgl_bench.codec import codec_name, decode, encode
+from corruptions.codecs import CODECS, Codec
+from cvgl_bench.codec import codec_name, decode
 from cvgl_bench.datasets import Pair
 from cvgl_bench.errors import DataError
 from cvgl_bench.files import read, sha256
 from cvgl_bench.seeding import generator, identity_seed
-from cvgl_bench.suite import CLEAN, MIXED, Cell, Suite
-from cvgl_bench.views import crop, draw_heading, parse_view
+from cvgl_bench.suite import CLEAN, CODEC_ONLY, MIXED, Cell, Suite
+from cvgl_bench.views import FULL, crop, draw_heading, parse_view
 
 Image = NDArray[np.uint8]
 
@@ -26,7 +28,7 @@ class Output:
         image_id: the query.
         cell: the cell that it belongs to.
         corruption: what is done to it; in a mixed suite, what was drawn.
-        severity: 1 to 5; 0 for clean.
+        severity: 1 to 5; 0 for clean and codec_only.
         heading_degrees: where the camera looks.
         fov_degrees: how wide.
         seed: the identity's seed, from which the corruption draws.
@@ -95,14 +97,27 @@ def draw_corruption(suite: Suite, dataset: str, image_id: str) -> tuple[str, int
     return corruption, suite.severities[int(rng.integers(len(suite.severities)))]
 
 
-def read_source(pair: Pair) -> Source:
+def read_source(pair: Pair, codec: Codec) -> Source:
     """Read and decode a query's panorama.
+
+    Args:
+        pair: the query.
+        codec: the suite's.
 
     Raises:
         DataError: it is missing, truncated or no RGB picture.
     """
     data = read(pair.ground)
-    return Source(data, decode(data, str(pair.ground)), sha256(data))
+    return Source(data, decode(data, str(pair.ground), codec), sha256(data))
+
+
+def clean_view(source: Source, output: Output) -> Image:
+    """What the output's camera sees before any corruption, RGB uint8, (H, W, 3)."""
+    if output.cell.view == FULL.name:
+        return source.pixels
+    return crop(
+        source.pixels, heading_degrees=output.heading_degrees, fov_degrees=output.fov_degrees
+    )
 
 
 def render(suite: Suite, source: Source, output: Output) -> Rendered:
@@ -114,28 +129,35 @@ def render(suite: Suite, source: Source, output: Output) -> Rendered:
     Raises:
         DataError: the picture is too small for the corruption.
     """
-    if output.corruption == CLEAN and output.cell.view == "full":
+    if output.corruption == CLEAN and output.cell.view == FULL.name:
         return Rendered(source.data, source.pixels, "source file")
-    pixels = crop(
-        source.pixels, heading_degrees=output.heading_degrees, fov_degrees=output.fov_degrees
-    )
-    if output.corruption != CLEAN:
-        rng = generator(output.seed)
+    codec = CODECS[suite.codec]
+    pixels = clean_view(source, output)
+    if output.corruption not in (CLEAN, CODEC_ONLY):
         try:
-            pixels = corrupt(pixels, output.corruption, output.severity, rng=rng)
+            pixels = corrupt(
+                pixels,
+                output.corruption,
+                output.severity,
+                rng=generator(output.seed),
+                profile=suite.profile,
+                codec=codec,
+            )
         except ValueError as error:
             raise DataError(f"query {output.image_id}, {output.cell}: {error}") from error
-    return Rendered(encode(pixels, suite.jpeg_quality), pixels, codec_name(suite.jpeg_quality))
+    data = codec.encode(pixels, suite.jpeg_quality)
+    return Rendered(data, pixels, codec_name(suite.codec, suite.jpeg_quality))
 
 
 def parameters_json(output: Output) -> str:
-    """The corruption's named parameters, as the manifest records them; {} for clean."""
-    if output.corruption == CLEAN:
+    """The corruption's named parameters, as the manifest records them; {} if there is none."""
+    if output.corruption in (CLEAN, CODEC_ONLY):
         return "{}"
     return json.dumps(parameters(output.corruption, output.severity), sort_keys=True)
 
 
 def pixel_sha256(pixels: Image) -> str:
     """SHA-256 of a picture's shape and values, whatever the codec made of them."""
-    shape = ",".join(str(side) for side in pixels.shape)
-    return sha256(shape.encode() + b"\0" + np.ascontiguousarray(pixels).tobytes())
+    digest = hashlib.sha256(",".join(str(side) for side in pixels.shape).encode() + b"\0")
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()

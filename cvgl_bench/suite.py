@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from corruptions import CORRUPTIONS, FAMILY_OF, SEVERITIES
 from cvgl_bench.errors import SuiteError, first_fault, unknown
-from cvgl_bench.views import parse_view
+from cvgl_bench.views import FULL, parse_view
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,7 +20,11 @@ else:
 
 SUITES_FOLDER = Path(__file__).parent / "suites"
 CLEAN = "clean"
+CODEC_ONLY = "codec_only"
 MIXED = "mixed"
+
+Profile = Literal["standard", "published"]
+_PUBLISHED = "-published"
 
 
 class Cell(BaseModel):
@@ -28,8 +32,9 @@ class Cell(BaseModel):
 
     Attributes:
         view: a view's name, "full" for the panorama as it is.
-        corruption: a corruption's name, "clean" for none, "mixed" for one drawn a query.
-        severity: 1 (mild) to 5 (severe); 0 for clean and mixed.
+        corruption: a corruption's name, "clean" for none, "codec_only" for the clean panorama
+            encoded like the corrupted ones, "mixed" for one drawn a query.
+        severity: 1 (mild) to 5 (severe); 0 for clean, codec_only and mixed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,8 +47,8 @@ class Cell(BaseModel):
     def folder(self) -> str:
         """The cell's folder in a set, as the published sets name it; "" is the set's root."""
         parts = [] if self.view == "full" else [f"view-{self.view}"]
-        if self.corruption == CLEAN:
-            parts.append(CLEAN)
+        if self.corruption in (CLEAN, CODEC_ONLY):
+            parts.append(self.corruption)
         elif self.corruption != MIXED:
             parts += [f"severity-{self.severity}", FAMILY_OF[self.corruption], self.corruption]
         return "/".join(parts)
@@ -65,7 +70,8 @@ class Suite(BaseModel):
     split: str
     pairs: Annotated[int, Field(ge=1)]
     form: Literal["grid", "mixed"]
-    profile: Literal["standard"]
+    profile: Profile
+    codec: Literal["pillow", "ijg9d"]
     seed: Annotated[int, Field(ge=0)]
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     views: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -117,7 +123,10 @@ class Suite(BaseModel):
         corruptions: Sequence[str] | None = None,
         severities: Sequence[int] | None = None,
     ) -> tuple[Cell, ...]:
-        """Pick cells, in the suite's own order; the clean ones are always among them.
+        """Pick cells, in the suite's own order.
+
+        The clean ones are always among them. codec_only comes with the corrupted cells of the full
+        view, whose control it is; in other views the clean picture is encoded too.
 
         Args:
             views: any views, also ones that the suite does not list; the suite's own if None.
@@ -133,6 +142,11 @@ class Suite(BaseModel):
                 "it has no corruptions or severities to choose from."
             )
         for name in corruptions or ():
+            if name in (CLEAN, CODEC_ONLY):
+                raise SuiteError(
+                    f"{name} is no corruption to choose: clean is always there, and codec_only "
+                    "comes with any corruption of the full view."
+                )
             if name not in self.corruptions:
                 raise SuiteError(unknown(f"corruption of {self.name}", name, self.corruptions))
         for severity in severities or ():
@@ -141,14 +155,14 @@ class Suite(BaseModel):
         if views is not None and not views:
             raise SuiteError('no view was chosen; "full" is the whole panorama.')
         chosen = self.views if views is None else [parse_view(view).name for view in views]
-        return tuple(
-            cell
-            for view in unique("view", chosen)
-            for cell in (
-                Cell(view=view, corruption=CLEAN, severity=0),
-                *self._corrupted(view, corruptions, severities),
-            )
-        )
+        cells = []
+        for view in unique("view", chosen):
+            cells.append(Cell(view=view, corruption=CLEAN, severity=0))
+            corrupted = self._corrupted(view, corruptions, severities)
+            if corrupted and view == FULL.name and self.form == "grid":
+                cells.append(Cell(view=view, corruption=CODEC_ONLY, severity=0))
+            cells += corrupted
+        return tuple(cells)
 
     def _corrupted(
         self, view: str, corruptions: Sequence[str] | None, severities: Sequence[int] | None
@@ -213,15 +227,36 @@ def suite_names() -> list[str]:
     return sorted(path.stem for path in SUITES_FOLDER.glob("*.toml"))
 
 
-def load_suite(name: str) -> Suite:
+def load_suite(name: str, profile: Profile | None = None) -> Suite:
     """Read a suite.
 
     Args:
         name: a suite that comes with the package, or the path of a TOML file.
+        profile: take the suite's form of this profile; None takes the suite that is named. A TOML
+            file has one profile, which must be this one.
 
     Raises:
-        SuiteError: there is none of that name, or the file says something it may not.
+        SuiteError: there is none of that name or profile, or the file says something it may not.
     """
+    if profile is None:
+        return _read_suite(name)
+    if name.endswith(".toml"):
+        suite = _read_suite(name)
+        if suite.profile != profile:
+            raise SuiteError(
+                f"{name} has the profile {suite.profile}, not {profile}. Write a suite of that "
+                "profile, or leave --profile out."
+            )
+        return suite
+    base = _read_suite(name).name.removesuffix(_PUBLISHED)
+    wanted = base + _PUBLISHED if profile == "published" else base
+    if wanted not in suite_names():
+        have = ", ".join(other for other in suite_names() if other.endswith(_PUBLISHED))
+        raise SuiteError(f"{name} has no form of the profile {profile}. Of that profile: {have}.")
+    return _read_suite(wanted)
+
+
+def _read_suite(name: str) -> Suite:
     path = Path(name) if name.endswith(".toml") else SUITES_FOLDER / f"{name}.toml"
     if not name.endswith(".toml") and name not in suite_names():
         raise SuiteError(f"{unknown('suite', name, suite_names())} Your own: a .toml file.")

@@ -13,7 +13,7 @@ from cvgl_bench.scores import (
     mean_corruption_recall,
     relative_corruption_error,
 )
-from cvgl_bench.suite import CLEAN, MIXED
+from cvgl_bench.suite import CLEAN, CODEC_ONLY, MIXED, Cell
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Summary:
 
     Attributes:
         r1_clean: R@1 without corruption.
+        r1_codec: R@1 of the clean pictures encoded like the corrupted ones (codec_only); in no
+            average.
         r1_cor: mean R@1 over all corruptions of the suite; of a mixed set, its R@1.
         rce: (r1_clean - r1_cor) / r1_clean.
         mce: error as a share of the reference model's; None without a reference.
@@ -30,6 +32,7 @@ class Summary:
     """
 
     r1_clean: float | None
+    r1_codec: float | None
     r1_cor: float | None
     rce: float | None
     mce: float | None
@@ -49,11 +52,12 @@ def summarise(record: Record, view: str = "full", reference: Record | None = Non
         RecordError: the reference is of another suite.
     """
     recalls = record.recalls(view)
-    clean = next((r1 for cell, r1 in recalls.items() if cell.corruption == CLEAN), None)
+    clean = recalls.get(Cell(view=view, corruption=CLEAN, severity=0))
     means = _complete_means(record, view)
     corrupted = _corrupted(record, view, means)
     return Summary(
         r1_clean=clean,
+        r1_codec=recalls.get(Cell(view=view, corruption=CODEC_ONLY, severity=0)),
         r1_cor=corrupted,
         rce=_loss(clean, corrupted),
         mce=_against(record, reference, view, means, corrupted),
@@ -80,10 +84,15 @@ def refuse_other_ground(record: Record, reference: Record) -> None:
     if facts[0] != facts[1] or galleries[0] != galleries[1]:
         raise RecordError(
             f"{record.model.name} cannot be compared with {reference.model.name}: their runs "
-            f"({record.suite.label}, {record.data.queries:,} queries, gallery "
-            f"{galleries[0][:12]}; {reference.suite.label}, {reference.data.queries:,} queries, "
-            f"gallery {galleries[1][:12]}) are not of the same suite and pictures."
+            f"({_ground(record)}; {_ground(reference)}) are not of the same suite and pictures."
         )
+
+
+def _ground(record: Record) -> str:
+    return (
+        f"{record.suite.label}, profile {record.suite.profile}, {record.data.queries:,} queries, "
+        f"gallery {record.data.gallery_sha256[:12]}"
+    )
 
 
 def _complete_means(record: Record, view: str) -> dict[str, float]:
@@ -104,9 +113,7 @@ def _complete_means(record: Record, view: str) -> dict[str, float]:
 
 def _corrupted(record: Record, view: str, means: dict[str, float]) -> float | None:
     if record.suite.form == "mixed":
-        return next(
-            (r1 for cell, r1 in record.recalls(view).items() if cell.corruption == MIXED), None
-        )
+        return record.recalls(view).get(Cell(view=view, corruption=MIXED, severity=0))
     complete = means.keys() == set(record.suite.corruptions)
     return mean_corruption_recall(means) if complete and means else None
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cvgl_bench.record import Record
-from cvgl_bench.summary import Summary, summarise
+from cvgl_bench.summary import Summary, refuse_other_ground, summarise
 
 SEVERITY_COLUMN = "severity {}"
 
@@ -15,7 +15,7 @@ def cell_table(record: Record, view: str = "full") -> pd.DataFrame:
 
     Args:
         record: the run.
-        view: one of its views; the first row is clean, which has no severity.
+        view: one of its views; the first rows, clean and codec_only, have no severity.
     """
     summary = summarise(record, view)
     rows: dict[str, dict[str, float | None]] = {}
@@ -36,13 +36,18 @@ def model_table(records: Sequence[Record], reference: Record | None = None) -> p
     Args:
         records: runs of one suite.
         reference: the run whose errors count as 100 in mCE; no such column without it.
+
+    Raises:
+        RecordError: the runs are not of one suite and the same pictures.
     """
     rows = []
     for record in records:
+        refuse_other_ground(record, records[0])
         for view in dict.fromkeys(score.view for score in record.cells):
             summary = summarise(record, view, reference)
             rows.append({"model": record.model.name, "view": view, **_numbers(summary)})
     frame = pd.DataFrame(rows)
+    frame = frame.drop(columns=[name for name in ["R@1 codec"] if frame[name].isna().all()])
     if reference is None:
         frame = frame.drop(columns="mCE")
     else:
@@ -54,6 +59,7 @@ def model_table(records: Sequence[Record], reference: Record | None = None) -> p
 def _numbers(summary: Summary) -> dict[str, float | None]:
     return {
         "R@1 clean": percent(summary.r1_clean),
+        "R@1 codec": percent(summary.r1_codec),
         "R@1_cor": percent(summary.r1_cor),
         "RCE": percent(summary.rce),
         "mCE": percent(summary.mce),
@@ -77,8 +83,8 @@ def describe(record: Record) -> str:
     data, suite = record.data, record.suite
     lines = [
         f"{record.model.name} on {suite.name} version {suite.version} (profile {suite.profile}, "
-        f"fingerprint {record.fingerprint[:12]}): {data.queries:,} queries, {data.references:,} "
-        f"references, {len(record.cells)} cells; ties count against the model.",
+        f"codec {suite.codec}, fingerprint {record.fingerprint[:12]}): {data.queries:,} queries, "
+        f"{data.references:,} references, {len(record.cells)} cells; ties count against the model.",
     ]
     if record.lacking:
         lines.append(

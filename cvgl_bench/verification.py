@@ -7,15 +7,24 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvgl_bench.codec import decode
+from corruptions.codecs import CODECS
+from cvgl_bench.codec import decode, usable_codec
 from cvgl_bench.datasets import Dataset, Pair
 from cvgl_bench.errors import DataError
 from cvgl_bench.executors import Progress, no_progress
 from cvgl_bench.files import read, sha256, write_atomically
-from cvgl_bench.generation import WORK
-from cvgl_bench.manifest import HEADINGS, MANIFEST, SET_PAGE, headings_csv, manifest_row, read_set
+from cvgl_bench.manifest import (
+    HEADINGS,
+    MANIFEST,
+    SET_PAGE,
+    cell_of,
+    headings_csv,
+    manifest_row,
+    read_set,
+)
 from cvgl_bench.rendering import Rendered, plan_output, read_source, render
-from cvgl_bench.suite import MIXED, Cell, Suite
+from cvgl_bench.suite import Suite
+from cvgl_bench.units import WORK
 
 Row = dict[str, object]
 Kind = Literal["missing", "truncated", "altered", "extra"]
@@ -103,8 +112,9 @@ def repair(out: Path, suite: Suite, dataset: Dataset, faults: list[Fault]) -> li
 
     Raises:
         DataError: the set is of another suite, a source picture is not the one that it was made
-            from, or this machine's libraries render other bytes.
+            from, its codec is not installed, or this machine's libraries render other bytes.
     """
+    usable_codec(suite.codec)
     page, manifest = read_set(out)
     if page.fingerprint != suite.fingerprint:
         raise DataError(
@@ -133,18 +143,10 @@ def repair(out: Path, suite: Suite, dataset: Dataset, faults: list[Fault]) -> li
 
 
 def _render_again(suite: Suite, dataset: str, pair: Pair, row: Row) -> Rendered:
-    mixed = row["cell"] == MIXED
-    cell = Cell.model_validate(
-        {
-            "view": row["view"],
-            "corruption": row["cell"],
-            "severity": 0 if mixed else row["severity"],
-        }
-    )
-    source = read_source(pair)
-    output = plan_output(suite, dataset, pair, cell)
+    source = read_source(pair, CODECS[suite.codec])
+    output = plan_output(suite, dataset, pair, cell_of(row))
     rendered = render(suite, source, output)
-    _must_agree(manifest_row(output, source, rendered), row)
+    _must_agree(manifest_row(suite, output, source, rendered), row)
     return rendered
 
 

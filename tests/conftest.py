@@ -70,6 +70,7 @@ def small_suite():
             "pairs": 3,
             "form": "grid",
             "profile": "standard",
+            "codec": "pillow",
             "seed": 5,
             "jpeg_quality": 75,
             "views": ["full"],

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from cvgl_bench.cli import COMMANDS, main
+from cvgl_bench.codec import codec_name
 
 
 def run(*arguments):
@@ -23,8 +24,8 @@ def run(*arguments):
         "import cvgl_bench.scoring, cvgl_bench.leaderboard, cvgl_bench.generation",
     ],
 )
-def test_torch_is_not_loaded_where_it_is_not_needed(code):
-    check = f"import sys\n{code}\nassert 'torch' not in sys.modules, 'torch was imported'"
+def test_what_is_slow_to_load_is_not_loaded_where_it_is_not_needed(code):
+    check = f"import sys\n{code}\nassert not {{'torch', 'skimage', 'jpeglib'}} & {{*sys.modules}}"
     subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)
 
 
@@ -45,7 +46,9 @@ def town(make_town_folder, suite_file):
 def test_the_whole_way_from_a_data_set_to_a_leaderboard(town, tmp_path):
     root, suite = town
     made, boards = tmp_path / "set", tmp_path / "boards"
-    assert run("generate", suite, "--data", root, "--out", made).exit_code == 0
+    result = run("generate", suite, "--data", root, "--out", made)
+    assert result.exit_code == 0
+    assert "18 images of small-town-c version 1, profile standard, complete." in result.output
     assert run("verify", made).exit_code == 0
     for model in ("random", "mean-color"):
         out = tmp_path / "runs" / model
@@ -85,8 +88,11 @@ def test_verify_names_the_faults_and_repair_mends_them(town, tmp_path):
     result = run("verify", made)
     assert result.exit_code == 1
     assert "missing: clean/0000001.jpg" in result.output
-    result = run("verify", made, "--repair", "--data", root, "--suite", suite)
-    assert result.exit_code == 0, result.output
+    mend = ("verify", made, "--repair", "--data", root, "--suite", suite)
+    for said in ("made again, to the same bytes: 1.", "all 18 images are what the manifest says"):
+        result = run(*mend)
+        assert result.exit_code == 0, result.output
+        assert said in result.output
     assert run("verify", made).exit_code == 0
 
 
@@ -115,6 +121,9 @@ def test_every_mistake_is_one_sentence_and_exit_1(town, tmp_path):
         "unknown corruption": (
             *("generate", suite, "--data", root, "--out", out, "--corruptions", "rain"),
         ),
+        "codec_only is no corruption to choose": (
+            *("generate", suite, "--data", root, "--out", out, "--corruptions", "codec_only"),
+        ),
         "unknown view": ("generate", suite, "--data", root, "--out", out, "--views", "wide"),
         "no finished set": ("verify", tmp_path),
         "holds no finished set": (
@@ -127,6 +136,13 @@ def test_every_mistake_is_one_sentence_and_exit_1(town, tmp_path):
         "no records": ("publish", "--check", "--folder", out),
         "no view was chosen": ("generate", suite, "--data", root, "--out", out, "--views", "none"),
         "cannot write": ("generate", suite, "--data", root, "--out", suite / "below"),
+        "cvtown-c has no form of the profile published": (
+            *("generate", "cvtown-c", "--profile", "published", "--data", root, "--out", out),
+        ),
+        "has the profile standard, not published": (
+            *("evaluate", suite, "--profile", "published", "--model", "random", "--data", root),
+            "--on-the-fly",
+        ),
         "name too long": ("generate", suite, "--data", root, "--out", tmp_path / ("x" * 300)),
     }
     for message, arguments in mistakes.items():
@@ -137,6 +153,50 @@ def test_every_mistake_is_one_sentence_and_exit_1(town, tmp_path):
         assert result.output.count("\n") == 1
         assert isinstance(result.exception, SystemExit)
     assert not out.exists()
+
+
+def test_a_missing_codec_is_one_sentence_before_any_work(make_cvusa, suite_file, monkeypatch):
+    codec_name.cache_clear()
+    monkeypatch.setitem(sys.modules, "jpeglib", None)
+    root = make_cvusa(3)
+    suite, out = suite_file(profile="published", codec="ijg9d"), root / "out"
+    for arguments in (
+        ("generate", suite, "--data", root, "--out", out),
+        ("evaluate", suite, "--data", root, "--out", out, "--model", "random", "--on-the-fly"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert "cvgl-bench[published]" in result.output
+        assert result.output.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_reference_of_another_profile_is_refused(town, suite_file, tmp_path):
+    root, suite = town
+    options = ("--model", "random", "--data", root, "--on-the-fly", "--out", tmp_path / "run")
+    assert run("evaluate", suite, *options).exit_code == 0
+    published = suite_file(name="small-town-c", dataset="cvtown", profile="published")
+    reference = ("--reference", tmp_path / "run" / "record.json")
+    result = run("evaluate", published, *options[:-1], tmp_path / "other", *reference)
+    assert result.exit_code == 1
+    assert "profile standard, not of small-town-c-1, profile published" in result.output
+
+
+@pytest.mark.parametrize(("choice", "measured"), [("all", 3), ("2", 2), ("0", 0)])
+def test_how_many_queries_are_measured_is_chosen(town, tmp_path, choice, measured):
+    root, suite = town
+    options = ("--data", root, "--out", tmp_path / "set", "--corruptions", "none")
+    assert run("generate", suite, *options, "--measure", choice).exit_code == 0
+    page = json.loads((tmp_path / "set/set.json").read_text())
+    assert page["measured_queries"] == measured
+    assert run("verify", tmp_path / "set").exit_code == 0
+
+
+@pytest.mark.parametrize("count", ["-1", "some", "1.5", "9" * 5000])
+def test_a_number_of_queries_to_measure_is_checked(town, tmp_path, count):
+    root, suite = town
+    options = ("--data", root, "--out", tmp_path / "set", "--measure", count)
+    assert run("generate", suite, *options).exit_code == 2
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "1/2/3", "-1/2", "1/" + "9" * 5000])

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -7,21 +8,26 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from corruptions import parameters
-from cvgl_bench import generation
-from cvgl_bench.codec import decode
-from cvgl_bench.datasets import load_dataset
+from corruptions import corrupt, parameters
+from corruptions.codecs import CODECS, PILLOW
+from cvgl_bench import generation, units
+from cvgl_bench.codec import codec_name, decode
+from cvgl_bench.datasets import Dataset, Pair, load_dataset
 from cvgl_bench.errors import CvglBenchError, DataError, SuiteError
 from cvgl_bench.files import sha256
-from cvgl_bench.generation import WORK, generate, make_plan
+from cvgl_bench.generation import generate, make_plan
 from cvgl_bench.manifest import read_set
 from cvgl_bench.rendering import pixel_sha256
+from cvgl_bench.seeding import generator
+from cvgl_bench.severity import COLUMNS, CleanPicture
+from cvgl_bench.units import WORK
 from cvgl_bench.views import draw_heading
 
 
@@ -35,7 +41,7 @@ def tree(folder):
 
 @pytest.fixture
 def plan(make_cvusa, small_suite, monkeypatch):
-    monkeypatch.setattr(generation, "UNIT_IMAGES", 10)  # two queries a unit
+    monkeypatch.setattr(generation, "UNIT_IMAGES", 12)  # two queries a unit
     root = make_cvusa(5)
     suite = small_suite(pairs=5)
     return make_plan(suite, load_dataset("cvusa", root, "val"), suite.cells)
@@ -52,6 +58,7 @@ def test_a_set_has_the_published_tree_and_its_papers(undisturbed):
     assert folders == {
         "",
         "clean",
+        "codec_only",
         "severity-1/noise/gaussian_noise",
         "severity-5/noise/gaussian_noise",
         "severity-1/digital/contrast",
@@ -62,7 +69,7 @@ def test_a_set_has_the_published_tree_and_its_papers(undisturbed):
         "set.json",
         "headings.csv",
     }
-    assert len(undisturbed) == 5 * 5 + 3
+    assert len(undisturbed) == 5 * 6 + 3
 
 
 def test_two_workers_give_the_bytes_of_one(plan, undisturbed, tmp_path):
@@ -163,17 +170,17 @@ def test_a_resume_renders_only_what_is_missing(plan, tmp_path, monkeypatch):
     out = tmp_path / "out"
     generate(plan, out, shard=(1, 2))
     rendered = []
-    original = generation.render
+    original = units.render
 
     def spy(suite, source, output):
         rendered.append(output.image_id)
         return original(suite, source, output)
 
-    monkeypatch.setattr(generation, "render", spy)
+    monkeypatch.setattr(units, "render", spy)
     generate(plan, out)
     assert set(rendered) == {"0000003", "0000004"}
     rendered.clear()
-    assert generate(plan, out).images == 25
+    assert generate(plan, out).images == 30
     assert rendered == []
 
 
@@ -181,9 +188,9 @@ def test_progress_counts_every_image_once(plan, tmp_path):
     told = []
     generate(plan, tmp_path / "out", shard=(1, 2), progress=told.append)
     generate(plan, tmp_path / "out", progress=told.append)
-    assert sum(told) == 15 + 25
+    assert sum(told) == 18 + 30
     generate(plan, tmp_path / "out", progress=told.append)
-    assert told[-1] == 25
+    assert told[-1] == 30
 
 
 def test_a_finished_or_begun_folder_is_not_reused_for_another_plan(plan, tmp_path, small_suite):
@@ -218,12 +225,111 @@ def test_the_manifest_describes_every_file(plan, undisturbed):
         if row["corruption"] == "clean":
             assert row["codec"] == "source file"
             assert row["file_sha256"] == row["source_sha256"]
-            assert row["pixel_sha256"] == pixel_sha256(decode(data, "x"))
         else:
-            made = parameters(row["corruption"], row["severity"])
+            control = row["corruption"] == "codec_only"
+            made = {} if control else parameters(row["corruption"], row["severity"])
             assert json.loads(row["parameters"]) == made
-            assert row["codec"].endswith("jpeg q75 4:2:0")
+            assert row["codec"] == codec_name("pillow", 75)
     assert len({row["seed"] for row in table}) == len(table)
+
+
+def test_the_middle_query_is_measured_in_every_cell_against_its_clean_picture(plan, undisturbed):
+    table = pq.read_table(io.BytesIO(undisturbed["manifest.parquet"])).to_pylist()
+    measured = [row for row in table if row["ssim"] is not None]
+    assert {row["image_id"] for row in measured} == {"0000003"}
+    assert {Path(row["path"]).parent for row in measured} == {Path(c.folder) for c in plan.cells}
+    source = np.array(Image.open(plan.dataset.pairs[2].ground))
+    for row in measured:
+        decoded = decode(undisturbed[row["path"]], "x")
+        expected = CleanPicture(source).measure(decoded)
+        assert {column: row[column] for column in COLUMNS} == expected
+    others = [row for row in table if row["image_id"] != "0000003"]
+    assert {row[name] for row in others for name in COLUMNS} == {None}
+
+
+def test_every_row_has_the_hash_of_the_pixels_that_were_encoded(plan, undisturbed):
+    table = pq.read_table(io.BytesIO(undisturbed["manifest.parquet"])).to_pylist()
+    panoramas = {pair.id: np.array(Image.open(pair.ground)) for pair in plan.dataset.pairs}
+    for row in table:
+        pixels = panoramas[row["image_id"]]
+        if row["severity"]:
+            seed = int(row["seed"], 16)
+            pixels = corrupt(pixels, row["corruption"], row["severity"], rng=generator(seed))
+        assert row["pixel_sha256"] == pixel_sha256(pixels)
+
+
+def test_the_page_holds_the_means_of_a_cells_measures(make_cvusa, small_suite, tmp_path):
+    suite, dataset = small_suite(), load_dataset("cvusa", make_cvusa(3), "val")
+    page = generate(make_plan(suite, dataset, suite.cells, measured=99), tmp_path / "out")
+    assert page.measured_queries == 3
+    assert [(m.corruption, m.severity) for m in page.measures] == [
+        (cell.corruption, cell.severity) for cell in suite.cells
+    ]
+    _, manifest = read_set(tmp_path / "out")
+    rows = [r for r in manifest.to_pylist() if (r["cell"], r["severity"]) == ("contrast", 5)]
+    assert page.measures[-1].ssim == pytest.approx(np.mean([r["ssim"] for r in rows]), abs=1e-4)
+    clean, control = page.measures[:2]
+    assert (clean.ssim, clean.psnr_db) == (1, None)
+    assert 0.5 < control.ssim < 1
+    assert 20 < control.psnr_db < 60
+
+
+def test_a_set_without_measures_says_so(plan, tmp_path):
+    none = dataclasses.replace(plan, measured=0)
+    page = generate(none, tmp_path / "none")
+    assert (page.measured_queries, page.measures) == (0, ())
+    with pytest.raises(DataError, match="0 of them measured"):
+        generate(plan, tmp_path / "none")
+    generate(none, tmp_path / "begun", shard=(1, 2))
+    with pytest.raises(DataError, match="unfinished run"):
+        generate(plan, tmp_path / "begun", shard=(2, 2))
+
+
+def test_views_are_measured_against_the_clean_view(make_cvusa, small_suite, tmp_path):
+    suite = small_suite(views=["fov90"])
+    dataset = load_dataset("cvusa", make_cvusa(3), "val")
+    page = generate(make_plan(suite, dataset, suite.cells), tmp_path / "views")
+    assert page.measures[0].corruption == "clean"
+    assert 0.5 < page.measures[0].ssim < 1
+    assert all(measure.ssim < page.measures[0].ssim for measure in page.measures[1:])
+
+
+@pytest.mark.parametrize(("queries", "measured"), [(5, 1), (4000, 4), (92802, 8)])
+def test_few_queries_of_a_large_set_are_measured(small_suite, queries, measured):
+    path = Path("x.jpg")
+    dataset = Dataset("cvusa", tuple(Pair(str(i), path, path) for i in range(queries)))
+    suite = small_suite(pairs=queries)
+    plan = make_plan(suite, dataset, suite.cells)
+    assert plan.measured == len(plan.measured_ids) == measured
+    assert make_plan(suite, dataset, suite.cells, measured=10**9).measured == queries
+
+
+def test_a_suite_whose_codec_is_not_installed_is_refused_before_the_work(
+    make_cvusa, small_suite, monkeypatch
+):
+    codec_name.cache_clear()
+    monkeypatch.setitem(sys.modules, "jpeglib", None)
+    suite = small_suite(codec="ijg9d")
+    with pytest.raises(DataError, match="needs the package jpeglib"):
+        make_plan(suite, load_dataset("cvusa", make_cvusa(3), "val"), suite.cells)
+
+
+def test_a_published_set_is_made_by_its_codec_and_says_with_which(
+    make_cvusa, small_suite, tmp_path
+):
+    pytest.importorskip("jpeglib")
+    suite = small_suite(profile="published", codec="ijg9d")
+    dataset = load_dataset("cvusa", make_cvusa(3), "val")
+    page = generate(make_plan(suite, dataset, suite.cells), tmp_path / "set")
+    assert (page.profile, page.codec) == ("published", "ijg9d")
+    _, manifest = read_set(tmp_path / "set")
+    codec = CODECS["ijg9d"]
+    for row in manifest.to_pylist():
+        assert "jpeglib" in row["versions"]
+        if row["cell"] == "codec_only":
+            clean = codec.decode((tmp_path / "set/clean" / Path(row["path"]).name).read_bytes())
+            assert (tmp_path / "set" / row["path"]).read_bytes() == codec.encode(clean, 75)
+            assert row["codec"] == codec_name("ijg9d", 75)
 
 
 def test_clean_pictures_are_the_sources_byte_for_byte(plan, undisturbed):
@@ -284,7 +390,7 @@ def test_a_truncated_source_stops_the_run_by_name_and_mending_it_lets_it_go_on(
     whole = victim.read_bytes()
     victim.write_bytes(whole[: len(whole) // 2])
     for workers in (1, 2):
-        with pytest.raises(DataError, match=r"0000004\.jpg cannot be decoded"):
+        with pytest.raises(DataError, match=r"0000004\.jpg: The JPEG cannot be decoded"):
             generate(plan, tmp_path / "out", workers=workers)
     victim.write_bytes(whole)
     generate(plan, tmp_path / "out")
@@ -298,14 +404,36 @@ def test_a_source_too_small_for_a_corruption_is_named(make_cvusa, small_suite, t
         generate(make_plan(suite, dataset, suite.cells), tmp_path / "out")
 
 
-def test_a_picture_that_vanished_before_the_end_is_noticed_and_made_anew(
+LOSSES = ("clean/0000001.jpg", "severity-1/digital/contrast/0000005.jpg")  # of units 1 and 3
+
+
+def lose(out):
+    """What a power cut can do to pictures that the disk was not waited for: none, or an empty one.
+
+    The sign that their units are done, which was waited for, stays.
+    """
+    (out / LOSSES[0]).unlink()
+    (out / LOSSES[1]).write_bytes(b"")
+
+
+def test_pictures_that_a_power_cut_took_from_finished_units_are_made_anew(
     plan, undisturbed, tmp_path
 ):
     out = tmp_path / "out"
     generate(plan, out, shard=(1, 2))
-    (out / "clean/0000001.jpg").unlink()
+    lose(out)
+    assert generate(plan, out) is not None
+    assert tree(out) == undisturbed
+
+
+def test_a_set_is_not_called_whole_when_other_shards_lost_pictures(plan, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    generate(plan, out, shard=(1, 2))
+    lose(out)
     with pytest.raises(DataError, match=r"0000001\.jpg, made by an earlier run, is gone"):
-        generate(plan, out)
+        generate(plan, out, shard=(2, 2))
+    assert not (out / "set.json").exists()
+    assert len(list((out / WORK / "units").iterdir())) == 1
     generate(plan, out)
     assert tree(out) == undisturbed
 
@@ -342,7 +470,7 @@ def test_a_run_that_another_one_overtakes_ends_with_the_finished_set(
         raise FileNotFoundError(2, "No such file or directory", f"{what}.lock")
 
     monkeypatch.setattr(generation, "_lock", overtaken)
-    assert generate(plan, out).images == 25
+    assert generate(plan, out).images == 30
     assert tree(out) == undisturbed
 
 
@@ -364,6 +492,27 @@ def test_nothing_to_make_is_refused(make_cvusa, small_suite):
     suite = small_suite(form="mixed")
     with pytest.raises(SuiteError, match="nothing is left"):
         make_plan(suite, load_dataset("cvusa", make_cvusa(3), "val"), suite.select(corruptions=[]))
+
+
+def test_the_disk_is_waited_for_at_the_end_of_a_shard(plan, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(generation, "settle", lambda: seen.append(len(tree(tmp_path / "out"))))
+    generate(plan, tmp_path / "out", shard=(1, 2))
+    assert len(seen) == 1
+    assert seen[0] > 18
+
+
+def test_the_disk_is_waited_for_before_a_set_is_called_whole(plan, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        generation,
+        "settle",
+        lambda: seen.append(
+            (len(tree(tmp_path / "out")) > 30, (tmp_path / "out/set.json").exists())
+        ),
+    )
+    generate(plan, tmp_path / "out")
+    assert seen == [(True, False)]
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(plan, tmp_path, monkeypatch):
@@ -390,7 +539,7 @@ def test_a_dying_worker_is_reported_and_the_run_can_go_on(plan, undisturbed, tmp
 def test_pictures_that_are_made_again_have_the_same_pixels(plan):
     from cvgl_bench.rendering import plan_output, read_source, render
 
-    pair, cell = plan.dataset.pairs[2], plan.cells[1]
+    pair, cell = plan.dataset.pairs[2], plan.cells[2]
     output = plan_output(plan.suite, "cvusa", pair, cell)
-    one, two = (render(plan.suite, read_source(pair), output).pixels for _ in range(2))
+    one, two = (render(plan.suite, read_source(pair, PILLOW), output).pixels for _ in range(2))
     np.testing.assert_array_equal(one, two)

@@ -16,7 +16,7 @@ from cvgl_bench.record import DataCard, ModelCard, Provenance, make_record, reco
 def make(small_suite):
     """A function that makes a record whose first `found` of 100 queries are found in each cell."""
 
-    def build(name="good", found=(90, 50, 10, 60, 40), suite=None, **provenance):
+    def build(name="good", found=(90, 88, 50, 10, 60, 40), suite=None, **provenance):
         suite = suite or small_suite(pairs=100, mce_reference="good")
         ranks = {
             cell: np.where(np.arange(100) < count, 1, 50)
@@ -39,13 +39,14 @@ def rows(path):
 
 
 def test_a_table_has_a_row_a_model_best_first_in_percent(make, tmp_path):
-    worse = make("worse", (80, 25, 5, 30, 20))
+    worse = make("worse", (80, 79, 25, 5, 30, 20))
     leaderboard.add_records(tmp_path, [worse, make()])
     (path,) = leaderboard.write_derived(tmp_path)
     assert path == tmp_path / "small-c-1.csv"
     first, second = rows(path)
     assert (first["model"], second["model"]) == ("good", "worse")
     assert (first["r1_clean"], first["r1_cor"], first["rce"]) == ("90.00", "40.00", "55.56")
+    assert (first["r1_codec"], first["profile"], first["codec"]) == ("88.00", "standard", "pillow")
     assert (first["mce"], first["mce_reference"]) == ("100.00", "good")
     # contrast: errors 75 % and 50 % against 55 %; noise: 85 % against 70 %
     assert float(second["mce"]) == pytest.approx(100 * (0.75 / 0.5 + 0.85 / 0.7) / 2, abs=0.01)
@@ -111,6 +112,15 @@ def test_a_record_that_does_not_fit_the_others_leaves_them_as_they_are(make, tmp
         leaderboard.add_records(tmp_path, [make(data=other)])
     leaderboard.write_derived(tmp_path)
     assert leaderboard.check(tmp_path) == []
+
+
+def test_records_of_two_profiles_never_share_a_table(make, small_suite, tmp_path):
+    """Not even if someone gives both forms of a suite one name and version."""
+    published = make("worse", suite=small_suite(pairs=100, profile="published"))
+    standard = make(suite=small_suite(pairs=100))
+    with pytest.raises(RecordError, match=r"profile published.*profile standard"):
+        leaderboard.add_records(tmp_path, [standard, published])
+    assert not (tmp_path / "records").exists()
 
 
 def test_an_empty_folder_is_nothing_to_check(tmp_path):

@@ -20,6 +20,7 @@ from cvgl_bench.record import (
     write_record,
 )
 from cvgl_bench.summary import summarise
+from cvgl_bench.tables import cell_table, model_table
 
 
 @pytest.fixture
@@ -36,13 +37,13 @@ def provenance(small_suite):
 
 @pytest.fixture
 def ranks(provenance):
-    values = iter([[1, 1, 2], [1, 2, 3], [3, 3, 3], [1, 1, 2], [2, 2, 1]])
+    values = iter([[1, 1, 2], [1, 1, 1], [1, 2, 3], [3, 3, 3], [1, 1, 2], [2, 2, 1]])
     return {cell: np.array(next(values)) for cell in provenance.suite.cells}
 
 
 def test_a_record_holds_every_cell_and_survives_its_file(provenance, ranks, tmp_path):
     record = make_record(provenance, ranks)
-    assert [score.r1 for score in record.cells] == [2 / 3, 1 / 3, 0, 2 / 3, 1 / 3]
+    assert [score.r1 for score in record.cells] == [2 / 3, 1, 1 / 3, 0, 2 / 3, 1 / 3]
     assert all(score.r5 == 1 and score.r1p is None for score in record.cells)
     write_record(tmp_path / "record.json", record)
     assert read_record(tmp_path / "record.json") == record
@@ -56,6 +57,7 @@ def test_averages_are_computed_from_the_cells(provenance, ranks):
         "gaussian_noise": pytest.approx(1 / 6),
         "contrast": pytest.approx(1 / 2),
     }
+    assert summary.r1_codec == 1, "shown, and part of no mean"
     assert summary.r1_cor == pytest.approx(1 / 3)
     assert summary.rce == pytest.approx(1 / 2)
     assert summary.mce is None
@@ -88,6 +90,26 @@ def test_a_mixed_set_has_its_own_recall_as_r1_cor(provenance, small_suite):
     summary = summarise(make_record(mixed, ranks))
     assert summary.r1_cor == pytest.approx(1 / 3)
     assert summary.rce == pytest.approx(2 / 3)
+    assert summary.r1_codec is None
+    assert "R@1 codec" not in model_table([make_record(mixed, ranks)])
+
+
+def test_codec_only_has_a_column_of_its_own(provenance, ranks):
+    record = make_record(provenance, ranks)
+    assert model_table([record])["R@1 codec"].tolist() == [100]
+    assert cell_table(record)["mean"]["codec_only"] == 100
+    lacking = {cell: rank for cell, rank in ranks.items() if cell.corruption != "codec_only"}
+    assert [str(cell) for cell in make_record(provenance, lacking).lacking] == ["codec_only"]
+
+
+def test_runs_of_two_profiles_stand_in_no_table_together(provenance, ranks, small_suite):
+    suite = small_suite(profile="published")
+    other = provenance.model_copy(update={"suite": suite, "fingerprint": suite.fingerprint})
+    standard, published = make_record(provenance, ranks), make_record(other, ranks)
+    with pytest.raises(RecordError, match=r"profile published.*profile standard"):
+        model_table([standard, published])
+    with pytest.raises(RecordError, match=r"profile standard.*profile published"):
+        model_table([standard], published)
 
 
 def test_ranks_survive_their_file_with_their_provenance(provenance, ranks, tmp_path):

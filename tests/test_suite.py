@@ -7,12 +7,14 @@ from cvgl_bench.suite import Cell, check_size, load_suite, suite_names
 # A fingerprint may change only together with the suite's version, under "Changes scores" in the
 # CHANGELOG: it stands for every pixel and score that was ever published with that version.
 FINGERPRINTS = {
-    "cvact-test-c-all": (1, "8acae0e52e83dd69"),
-    "cvact-val-c": (1, "1c3284cf90131583"),
-    "cvact-val-c-all": (1, "d21a8c32cbeb1d0c"),
-    "cvtown-c": (1, "792a316070d3b23b"),
-    "cvusa-c": (1, "60431a98b29765a5"),
-    "cvusa-c-all": (1, "6414140bd7f46c01"),
+    "cvact-test-c-all": (2, "3daa1714a7a9c691"),
+    "cvact-val-c": (2, "37eb3df2b3f95fbe"),
+    "cvact-val-c-all": (2, "111ef90e3f93c86c"),
+    "cvact-val-c-published": (1, "8250def2c2714d1a"),
+    "cvtown-c": (2, "270786b2c9796d7a"),
+    "cvusa-c": (2, "27173df6763a8032"),
+    "cvusa-c-all": (2, "61a2f34214753978"),
+    "cvusa-c-published": (1, "1f6f012adb7718e6"),
 }
 
 
@@ -31,11 +33,10 @@ def test_packaged_suites_have_all_sixteen_corruptions_and_the_files_name(name):
     assert suite.corruptions == tuple(CORRUPTIONS)
 
 
-def test_a_grid_has_81_cells_clean_first():
+def test_a_grid_has_82_cells_clean_and_its_control_first():
     cells = load_suite("cvusa-c").cells
-    assert len(cells) == 81
-    assert cells[0] == Cell(view="full", corruption="clean", severity=0)
-    assert len(set(cells)) == 81
+    assert [str(cell) for cell in cells[:3]] == ["clean", "codec_only", "snow 1"]
+    assert len(cells) == len(set(cells)) == 2 + 16 * 5
 
 
 def test_folders_are_the_published_ones():
@@ -45,6 +46,7 @@ def test_folders_are_the_published_ones():
         "view-fov90/severity-3/noise/gaussian_noise"
     )
     assert Cell(view="full", corruption="clean", severity=0).folder == "clean"
+    assert Cell(view="full", corruption="codec_only", severity=0).folder == "codec_only"
     assert Cell(view="full", corruption="mixed", severity=0).folder == ""
 
 
@@ -54,9 +56,17 @@ def test_a_selection_keeps_clean_and_the_suites_order(small_suite):
         "clean (fov90)",
         "contrast 5 (fov90)",
         "clean",
+        "codec_only",
         "contrast 5",
     ]
-    assert [str(cell) for cell in small_suite().select(corruptions=[])] == ["clean"]
+
+
+def test_codec_only_comes_with_the_corrupted_panoramas_whose_control_it_is(small_suite):
+    """A clean crop is encoded like the corrupted ones, and is its own control."""
+    assert "codec_only" not in map(str, small_suite().select(corruptions=[]))
+    assert "codec_only" not in map(str, small_suite().select(severities=[]))
+    turned = small_suite(views=["fov90", "heading90"])
+    assert {cell.corruption for cell in turned.cells} == {"clean", *turned.corruptions}
 
 
 def test_a_mixed_suite_has_one_drawn_cell(small_suite):
@@ -93,6 +103,8 @@ def test_everything_but_the_title_changes_the_fingerprint(small_suite):
         {"pairs": 4},
         {"version": 2},
         {"form": "mixed"},
+        {"profile": "published"},
+        {"codec": "ijg9d"},
     ):
         assert small_suite(**change).fingerprint != one.fingerprint, change
 
@@ -136,7 +148,8 @@ def test_a_broken_file_is_named_with_its_fault(tmp_path, text, message):
         ("corruptions = ['fog', 'fog']", "named twice"),
         ("corruptions = []", "corruptions"),
         ("severities = [1, 1]", "named twice"),
-        ("profile = 'published'", "profile"),
+        ("profile = 'exact'", "profile"),
+        ("codec = 'mozjpeg'", "codec"),
     ],
 )
 def test_a_suite_that_says_what_it_may_not_is_refused(suite_file, change, message):
@@ -146,6 +159,34 @@ def test_a_suite_that_says_what_it_may_not_is_refused(suite_file, change, messag
     path.write_text("\n".join([*kept, change]))
     with pytest.raises(SuiteError, match=message):
         load_suite(str(path))
+
+
+def test_a_profile_chooses_the_suites_form_of_it(suite_file):
+    for name in ("cvusa-c", "cvusa-c-published"):
+        assert load_suite(name, "published").name == "cvusa-c-published"
+        assert load_suite(name, "standard").name == "cvusa-c"
+    path = str(suite_file())
+    assert load_suite(path, "standard") == load_suite(path)
+
+
+def test_a_profile_that_the_suite_does_not_come_in_is_refused(suite_file):
+    with pytest.raises(SuiteError, match=r"cvtown-c has no form .*cvusa-c-published"):
+        load_suite("cvtown-c", "published")
+    with pytest.raises(SuiteError, match="has the profile standard, not published"):
+        load_suite(str(suite_file()), "published")
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_forms_of_one_suite_differ_in_profile_and_codec_alone(name):
+    """So the draws of a query are the same in both: they follow from what the two share."""
+    suite = load_suite(name)
+    published = name.endswith("-published")
+    assert suite.profile == ("published" if published else "standard")
+    assert suite.codec == ("ijg9d" if published else "pillow")
+    if published:
+        own = {"name", "version", "title", "profile", "codec"}
+        standard = load_suite(name, "standard").model_dump(exclude=own)
+        assert suite.model_dump(exclude=own) == standard
 
 
 def test_an_unknown_suite_gets_the_nearest_name():

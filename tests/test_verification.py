@@ -2,9 +2,11 @@ import json
 
 import pytest
 
+from corruptions.codecs import PILLOW
 from cvgl_bench.datasets import Dataset, load_dataset
 from cvgl_bench.errors import DataError
 from cvgl_bench.generation import generate, make_plan
+from cvgl_bench.manifest import read_set
 from cvgl_bench.verification import Fault, repair, verify
 
 NOISE = "severity-5/noise/gaussian_noise/0000002.jpg"
@@ -23,7 +25,7 @@ def made(make_cvusa, small_suite, tmp_path):
 def test_an_untouched_set_has_no_fault(made):
     told = []
     assert verify(made[0], told.append) == []
-    assert sum(told) == 15
+    assert sum(told) == 18
 
 
 def test_every_kind_of_fault_is_found_and_all_but_extra_files_are_mended(made):
@@ -80,7 +82,7 @@ def test_repair_refuses_another_suite_and_other_bytes(made, small_suite, monkeyp
     (out / NOISE).unlink()
     with pytest.raises(DataError, match="another definition"):
         repair(out, small_suite(seed=9), dataset, verify(out))
-    monkeypatch.setattr("cvgl_bench.rendering.encode", lambda image, quality: b"other codec")
+    monkeypatch.setattr(type(PILLOW), "encode", lambda self, image, quality: b"other codec")
     with pytest.raises(DataError, match="other bytes than the manifest"):
         repair(out, suite, dataset, verify(out))
     assert not (out / NOISE).exists()
@@ -100,6 +102,23 @@ def test_a_page_that_promises_more_than_the_manifest_has_is_refused(made):
     (made[0] / "set.json").write_text(json.dumps(page))
     with pytest.raises(DataError, match="lists others"):
         verify(made[0])
+
+
+def test_measures_that_the_manifest_does_not_give_are_refused(made):
+    page = json.loads((made[0] / "set.json").read_text())
+    page["measures"][-1]["ssim"] = 0.9999
+    (made[0] / "set.json").write_text(json.dumps(page))
+    with pytest.raises(DataError, match="lists others"):
+        verify(made[0])
+
+
+def test_measured_queries_are_mended_like_the_others(made):
+    out, suite, dataset = made
+    before = (out / NOISE).read_bytes()
+    assert read_set(out)[0].measured_queries == 1
+    (out / NOISE).unlink()
+    assert repair(out, suite, dataset, verify(out)) == [NOISE]
+    assert (out / NOISE).read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["set.json", "manifest.parquet"])

@@ -64,8 +64,9 @@ def _summary(runs: Path) -> None:
     table = as_markdown(model_table(records, records[0]))
     click.echo(f"\nWhat corruption does to each model, in percent:\n{table}")
     click.echo(
-        "\nR@1 clean: found at the first place. R@1_cor: the mean under all corruptions. RCE: the "
-        "share that is lost.\nmCE: errors as a share of the baseline's.\n\n"
+        "\nR@1 clean: found at the first place. R@1 codec: the same, encoded like the corrupted "
+        "pictures.\nR@1_cor: the mean under all corruptions. RCE: the share that is lost. mCE: "
+        "errors as a share of the\nbaseline's.\n\n"
         "polar is a training-free baseline; the others are floors. 'constant' gives every picture "
         "the same embedding:\nit scores 0, because ties count against the model, and it may not "
         f"be published.\nLook at {runs / BASELINE / 'severity.png'}. Next: README.md, 'Your own "

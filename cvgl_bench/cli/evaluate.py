@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A record whose errors count as 100 in mCE.",
 )
+@options.profile
 @click.option("--quiet", is_flag=True, help="Write the run and print no tables.")
 @options.selection
 @options.partial
@@ -52,6 +53,7 @@ def command(
     device: Literal["auto", "cpu", "cuda"],
     batch_size: int,
     reference: Path | None,
+    profile: Literal["standard", "published"] | None,
     quiet: bool,
     views: tuple[str, ...] | None,
     corruptions: tuple[str, ...] | None,
@@ -75,13 +77,14 @@ def command(
     from cvgl_bench.scoring import RANKS, RECORD
     from cvgl_bench.suite import load_suite
 
-    definition = load_suite(suite)
+    definition = load_suite(suite, profile)
     chosen = None
     if not (views is None and corruptions is None and severities is None):
         chosen = definition.select(views=views, corruptions=corruptions, severities=severities)
     baseline = read_record(reference) if reference else None
     if baseline and baseline.fingerprint != definition.fingerprint:
-        raise RecordError(f"{reference} is of {baseline.suite.label}, not of {definition.label}.")
+        theirs, ours = (f"{s.label}, profile {s.profile}" for s in (baseline.suite, definition))
+        raise RecordError(f"{reference} is of {theirs}, not of {ours}, as it is defined here.")
     job = plan_evaluation(
         definition, data, load(model, weights), set_folder=set_folder, cells=chosen, partial=partial
     )

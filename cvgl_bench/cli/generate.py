@@ -1,6 +1,7 @@
 """cvgl-bench generate: render a suite's corrupted set."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -19,6 +20,13 @@ from cvgl_bench.cli import options
     help="Do one of N parts. All parts may share --out, or be copied together after.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Only the first N queries; marks the set.")
+@click.option(
+    "--measure",
+    "measured",
+    type=options.Count(),
+    help="Of how many queries SSIM and PSNR go into the manifest: N, all. Default: 1 to 8.",
+)
+@options.profile
 @options.selection
 @options.partial
 def command(
@@ -28,6 +36,8 @@ def command(
     workers: int,
     shard: tuple[int, int],
     limit: int | None,
+    measured: int | None,
+    profile: Literal["standard", "published"] | None,
     views: tuple[str, ...] | None,
     corruptions: tuple[str, ...] | None,
     severities: tuple[int, ...] | None,
@@ -44,13 +54,14 @@ def command(
     from cvgl_bench.generation import generate, make_plan
     from cvgl_bench.suite import load_suite
 
-    definition = load_suite(suite)
+    definition = load_suite(suite, profile)
     plan = make_plan(
         definition,
         load_dataset(definition.dataset, data, definition.split),
         definition.select(views=views, corruptions=corruptions, severities=severities),
         limit=limit,
         partial=partial,
+        measured=measured,
     )
     total = sum(len(unit) for unit in plan.units[shard[0] - 1 :: shard[1]]) * len(plan.cells)
     with options.progress_bar(total, definition.name) as bar:
@@ -59,4 +70,5 @@ def command(
         click.echo(f"shard {shard[0]}/{shard[1]} is done; {out} is complete when all are.")
         return
     note = " It is partial: its scores compare with no others." if page.partial else ""
-    click.echo(f"{out}: {page.images:,} images, complete.{note}")
+    kind = f"{page.suite} version {page.version}, profile {page.profile}"
+    click.echo(f"{out}: {page.images:,} images of {kind}, complete.{note}")

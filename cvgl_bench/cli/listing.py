@@ -6,7 +6,7 @@ import click
 def _suites() -> list[str]:
     from cvgl_bench.suite import load_suite, suite_names
 
-    return [f"{name:<18}{load_suite(name).title}" for name in suite_names()]
+    return [f"{name:<23}{load_suite(name).title}" for name in suite_names()]
 
 
 def _models() -> list[str]:

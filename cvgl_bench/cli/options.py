@@ -49,6 +49,22 @@ class Severities(CommaList):
             self.fail(f"'{value}' is no list of whole numbers such as 1,3,5.", param, ctx)
 
 
+class Count(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A whole number from 0, or all."""
+
+    name = "N|all"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the number; "all" is more than there can be."""
+        if isinstance(value, int):
+            return value
+        if value == "all":
+            return sys.maxsize
+        if not re.fullmatch("[0-9]{1,9}", str(value)):
+            self.fail(f"'{value}' is no whole number from 0, and not all.", param, ctx)
+        return int(value)
+
+
 class Shard(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """I/N: the I-th of N shards, counted from 1."""
 
@@ -88,6 +104,11 @@ def selection(command: Command) -> Command:
     return command
 
 
+profile = click.option(
+    "--profile",
+    type=click.Choice(["standard", "published"]),
+    help="Take the suite's form of this profile: cvusa-c published is cvusa-c-published.",
+)
 partial = click.option(
     "--partial",
     is_flag=True,

@@ -41,20 +41,20 @@ def command(
     for fault in faults:
         click.echo(f"{fault.kind}: {fault.path}")
     left = len(faults)
-    if repair and data is not None:
+    if not faults:
+        click.echo(f"{folder}: all {images:,} images are what the manifest says.")
+    elif repair and data is not None:
         written = _repair(folder, data, suite_name, faults)
         left -= len(written)
         if written:
             click.echo(f"made again, to the same bytes: {len(written)}.")
         if left:
             click.echo(f"left: {left} extra, which may be yours; move them away.")
-    elif faults:
+    else:
         click.echo(
             f"faults: {len(faults)}, in {images:,} images. --repair --data ROOT makes all but "
             "extra files again; add --suite FILE.toml if the suite is your own."
         )
-    else:
-        click.echo(f"{folder}: all {images:,} images are what the manifest says.")
     if left:
         ctx.exit(1)
 

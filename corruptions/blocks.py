@@ -1,0 +1,104 @@
+"""Shrinking a picture by averaging and enlarging it again in blocks, to the bit like Pillow.
+
+Pillow (from version 13 on) chooses by shape which way it shrinks first, and the two ways round
+differently. Here it is always across first, as in every version before.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from corruptions.pixels import Image
+
+_CHANNELS = 3
+_BITS = 22  # of Pillow's fixed-point weights
+_HALF = 1 << (_BITS - 1)
+
+
+class _Boxes(NamedTuple):
+    """How a line shrinks, and which short pixel each long one shows afterwards.
+
+    Attributes:
+        first: (short,), first pixel that is averaged.
+        pixels: (short,), how many are.
+        weight: (short,), of each of them, 2 ** 22 for 1.
+        shown: (long,).
+    """
+
+    first: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+    weight: NDArray[np.int64]
+    shown: NDArray[np.int64]
+
+
+@lru_cache(maxsize=32)
+def _boxes(size: int, short: int) -> _Boxes:
+    scale = size / short
+    centre = (np.arange(short) + 0.5) * scale
+    first = np.maximum((centre - scale / 2 + 0.5).astype(np.int64), 0)
+    stop = np.minimum((centre + scale / 2 + 0.5).astype(np.int64), size)
+    # A pixel belongs to a box if its own centre does, the box's upper edge included.
+    middle = (np.stack([first, stop - 1]) - centre + 0.5) / scale
+    first += middle[0] <= -0.5
+    stop -= middle[1] > 0.5
+    count = stop - first
+    weight = ((1 / count) * (1 << _BITS) + 0.5).astype(np.int64)
+    # Summed up one by one, as Pillow does: the last bit decides at the edge of a block.
+    steps = np.full(size, short / size)
+    steps[0] /= 2
+    return _Boxes(first, count, weight, np.add.accumulate(steps).astype(np.int64))
+
+
+def show_blocks(image: Image, height: int, width: int) -> Image:
+    """The picture as (height, width) blocks, in its own size.
+
+    Args:
+        image: (H, W, 3).
+        height: in blocks, at most H.
+        width: in blocks, at most W.
+    """
+    down, across = _boxes(image.shape[0], height), _boxes(image.shape[1], width)
+    shown = np.empty(image.shape, dtype=np.uint8)
+    _show(image, down, across, shown)
+    return shown
+
+
+@numba.njit(cache=True, nogil=True)
+def _show(image: Image, down: _Boxes, across: _Boxes, shown: Image) -> None:
+    size = len(across.first) * _CHANNELS
+    total, blocks = np.empty(size, dtype=np.uint32), np.empty(size, dtype=np.uint8)
+    made = -1
+    for row in range(len(shown)):
+        wanted = down.shown[row]
+        if wanted != made:
+            made = wanted
+            total[:] = 0
+            for source in range(down.first[made], down.first[made] + down.pixels[made]):
+                _add_averages(image[source], across, total)
+            weight = np.uint32(down.weight[made])
+            for place in range(size):
+                blocks[place] = np.uint8(
+                    (total[place] * weight + np.uint32(_HALF)) >> np.uint32(_BITS)
+                )
+        line = shown[row]
+        for column in range(len(line)):
+            place = across.shown[column] * _CHANNELS
+            for channel in range(_CHANNELS):
+                line[column, channel] = blocks[place + channel]
+
+
+@numba.njit(cache=True)
+def _add_averages(line: Image, boxes: _Boxes, total: NDArray[np.uint32]) -> None:
+    for block in range(len(boxes.first)):
+        red = green = blue = np.int64(0)
+        for pixel in range(boxes.first[block], boxes.first[block] + boxes.pixels[block]):
+            red += line[pixel, 0]
+            green += line[pixel, 1]
+            blue += line[pixel, 2]
+        place, weight = block * _CHANNELS, boxes.weight[block]
+        total[place] += np.uint32((red * weight + _HALF) >> _BITS)
+        total[place + 1] += np.uint32((green * weight + _HALF) >> _BITS)
+        total[place + 2] += np.uint32((blue * weight + _HALF) >> _BITS)
