@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint parity golden bench clean
+.PHONY: demo test lint parity golden bench clean clean-compiled
 
 demo: $(VENV)/.ready
 	$(BIN)/cvgl-bench demo --workers $(WORKERS)
@@ -44,5 +44,10 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 	.venv-imaug/bin/python -m pip install --quiet --requirement benchmarks/speed/requirements-imaug.txt
 	touch $@
 
-clean:
+# numba compiles a file's functions anew when that file changes, but not when only a function does
+# that they call in another file.
+clean-compiled:
+	find corruptions cvgl_bench \( -name '*.nbi' -o -name '*.nbc' \) -delete
+
+clean: clean-compiled
 	rm -rf $(VENV) .venv-parity .venv-imaug build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
