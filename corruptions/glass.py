@@ -1,6 +1,5 @@
 """Frosted glass: a blur that rounds down, and pixels that travel to their neighbours."""
 
-import math
 from functools import lru_cache
 
 import numba
@@ -8,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.chance import fill
+from corruptions.gaussian import blur_row, half_gaussian
 from corruptions.pixels import Floats, Image, gaussian, to_bytes
 
 _CHANNELS = 3
-_LEAST_REACH = 4  # a narrower kernel gets weights of 0
 _BLOCK = 64  # values rounded at once; few blocks have a whole number among them
 _ROUNDING = 1e-10  # more than sums of doubles are off, in grey levels
 
@@ -26,20 +25,10 @@ def soften(image: Image, sigma: float) -> Image:
         image: (H, W, 3).
         sigma: in pixels; the kernel ends at four sigma.
     """
-    kernel = gaussian_kernel(sigma)
-    half = kernel[len(kernel) // 2 :]
-    weights = np.pad(half, (0, max(_LEAST_REACH + 1 - len(half), (len(half) - 1) % 2)))
     softened = np.empty(image.shape, dtype=np.uint8)
     flat = (len(image), -1)
-    _soften(image.reshape(flat), weights, _losses(sigma), softened.reshape(flat))
+    _soften(image.reshape(flat), half_gaussian(sigma), _losses(sigma), softened.reshape(flat))
     return softened
-
-
-def gaussian_kernel(sigma: float) -> NDArray[np.float64]:
-    """Weights of a Gaussian that ends at four sigma; they sum to 1."""
-    reach = int(4 * sigma + 0.5)
-    weights = [math.exp(-0.5 * (place / sigma) ** 2) for place in range(-reach, reach + 1)]
-    return np.array(weights) / math.fsum(weights)
 
 
 @lru_cache(maxsize=8)
@@ -54,57 +43,12 @@ def _losses(sigma: float) -> NDArray[np.uint8]:
 @numba.njit(cache=True, nogil=True)
 def _soften(image: Image, weights: Floats, losses: NDArray[np.uint8], softened: Image) -> None:
     size, reach = image.shape[1], len(weights) - 1
-    pad = reach * _CHANNELS
     window = np.empty((2 * reach + 1, size))
-    down, across = np.empty(size + 2 * pad), np.empty(size)
-    inner = down[pad : pad + size]
-    above, below = np.empty(reach + 1, dtype=np.uint64), np.empty(reach + 1, dtype=np.uint64)
-    left, right = np.empty(reach + 1, dtype=np.uint64), np.empty(reach + 1, dtype=np.uint64)
-    for tap in range(reach + 1):
-        left[tap] = np.uint64(pad - tap * _CHANNELS)
-        right[tap] = np.uint64(pad + tap * _CHANNELS)
+    down, blurred = np.empty(size + 2 * _CHANNELS * reach), np.empty(size)
     for row in range(-2 * reach, len(image)):
-        lowest = window[(row + reach) % len(window)]
-        lowest[:] = image[min(max(row + reach, 0), len(image) - 1)]
-        if row < 0:
-            continue
-        for tap in range(reach + 1):
-            above[tap] = np.uint64((row - tap) % len(window) * size)
-            below[tap] = np.uint64((row + tap) % len(window) * size)
-        _mix(window.reshape(-1), above, below, weights, inner)
-        for place in range(pad):
-            down[place] = inner[place % _CHANNELS]
-            down[pad + size + place] = inner[size - _CHANNELS + place % _CHANNELS]
-        _mix(down, left, right, weights, across)
-        _round_down(across, losses, softened[row])
-
-
-@numba.njit(cache=True)
-def _mix(
-    values: Floats,
-    before: NDArray[np.uint64],
-    after: NDArray[np.uint64],
-    weights: Floats,
-    total: Floats,
-) -> None:
-    """Weighted sum of a line (at before[0]) and, in pairs, four or more on either side of it."""
-    # Unsigned indices, because numba checks signed ones for counting from the end, which keeps the
-    # compiler from handling several values at once.
-    a0, a1, a2, a3, a4 = before[0], before[1], before[2], before[3], before[4]
-    b1, b2, b3, b4 = after[1], after[2], after[3], after[4]
-    w0, w1, w2, w3, w4 = weights[0], weights[1], weights[2], weights[3], weights[4]
-    for place in range(np.uint64(total.size)):
-        near = w1 * (values[a1 + place] + values[b1 + place])
-        near += w2 * (values[a2 + place] + values[b2 + place])
-        far = w3 * (values[a3 + place] + values[b3 + place])
-        far += w4 * (values[a4 + place] + values[b4 + place])
-        total[place] = w0 * values[a0 + place] + (near + far)
-    for tap in range(5, len(weights), 2):
-        a1, a2, b1, b2 = before[tap], before[tap + 1], after[tap], after[tap + 1]
-        w1, w2 = weights[tap], weights[tap + 1]
-        for place in range(np.uint64(total.size)):
-            near = w1 * (values[a1 + place] + values[b1 + place])
-            total[place] += near + w2 * (values[a2 + place] + values[b2 + place])
+        blur_row(image, row, _CHANNELS, weights, window, down, blurred)
+        if row >= 0:
+            _round_down(blurred, losses, softened[row])
 
 
 @numba.njit(cache=True)

@@ -5,7 +5,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions.glass import gaussian_kernel
+from corruptions.gaussian import blurred
 from corruptions.pixels import Image, unit_table
 
 Plane = NDArray[np.float32]
@@ -15,15 +15,6 @@ _WATER_REACH = 20  # pixels from an outline beyond which water is evenly lit
 _EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 _MUD_COLOUR = np.array([63, 42, 20]) / 255  # brown
 _MUD_EDGE = 0.8  # thinner mud is not seen
-
-
-def blurred(plane: Plane, sigma: float) -> Plane:
-    """A Gaussian blur of (H, W) that ends at four sigma; edge values repeat beyond the edge."""
-    kernel = gaussian_kernel(sigma)
-    return np.asarray(
-        cv2.sepFilter2D(plane, cv2.CV_32F, kernel, kernel, borderType=cv2.BORDER_REPLICATE),
-        dtype=np.float32,
-    )
 
 
 def splash_water(
@@ -47,7 +38,8 @@ def splash_water(
     _pour(noise.reshape(-1), np.array([mean, deviation, threshold], np.float32), layer.reshape(-1))
     outlines = cv2.Canny(layer, 50, 150)
     distance = cv2.distanceTransform(cv2.bitwise_not(outlines), cv2.DIST_L2, 5)
-    relief = cv2.blur(np.minimum(distance, _WATER_REACH, dtype=np.float32), (3, 3)).astype(np.uint8)
+    relief = np.empty(layer.shape, dtype=np.uint8)
+    _smooth(np.asarray(distance, dtype=np.float32), np.float32(_WATER_REACH), relief)
     embossed = cv2.filter2D(cv2.equalizeHist(relief), cv2.CV_8U, _EMBOSS)
     lit = np.asarray(
         cv2.multiply(layer, cv2.blur(embossed, (3, 3)), dtype=cv2.CV_32F), dtype=np.float32
@@ -65,6 +57,24 @@ def _pour(noise: Plane, law: Plane, layer: Image) -> None:
         liquid = noise[place] * deviation + mean
         level = np.int32(liquid * np.float32(255)) & 255
         layer[place] = np.uint8(level if liquid >= threshold else 0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _smooth(distance: Plane, reach: np.float32, relief: NDArray[np.uint8]) -> None:
+    """Mean of the distances, cut at the reach, of 3 x 3 pixels, reflected at the edges."""
+    height, width = distance.shape
+    column = np.empty(width + 2, dtype=np.float32)
+    for row in range(height):
+        above, own = distance[abs(row - 1)], distance[row]
+        below = distance[row + 1 if row + 1 < height else height - 2]
+        for place in range(width):
+            two = min(above[place], reach) + min(below[place], reach)
+            column[place + 1] = min(own[place], reach) + two
+        column[0], column[width + 1] = column[2], column[width - 1]
+        result = relief[row]
+        for place in range(width):
+            nine = column[place] + column[place + 1] + column[place + 2]
+            result[place] = np.uint8(np.int32(nine / np.float32(9)))
 
 
 @numba.njit(cache=True, nogil=True)

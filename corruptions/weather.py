@@ -6,11 +6,12 @@ from numpy.typing import NDArray
 
 from corruptions.chance import draw_key, normals
 from corruptions.colours import raise_value
+from corruptions.gaussian import blurred
 from corruptions.ice import cut_frost, lay_frost
 from corruptions.pixels import Image
 from corruptions.plasma import plasma
 from corruptions.snowfall import add_flakes, falling_flakes, noise_shape
-from corruptions.splashes import blurred, splash_mud, splash_water
+from corruptions.splashes import splash_mud, splash_water
 
 
 def snow(

@@ -29,9 +29,6 @@ WITHIN = {
     # The grey of the whitened picture, in 32 bits: two values in four million.
     ("standard", "snow"): (1, 1e-4),
     ("published", "snow"): (1, 1e-4),
-    # The blurs of 32-bit numbers, in which a pixel at a drop's outline may tip over a threshold;
-    # of water its light then falls on other pixels, of 1 in 100,000 values more than a level.
-    ("standard", "spatter"): (16, 1e-3),
 }
 
 SCRIPT = """
