@@ -1,7 +1,9 @@
 """Losses on the way from the camera to the file: contrast, resolution, compression."""
 
 import cv2
+import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from corruptions.blocks import show_blocks
 from corruptions.codecs import PILLOW, Codec
@@ -22,7 +24,28 @@ def contrast(image: Image, _rng: np.random.Generator, *, factor: float) -> Image
     levels = np.arange(256, dtype=np.uint8)[:, None]
     means = np.array(cv2.sumElems(image)[:3]) / (image.shape[0] * image.shape[1]) / 255.0
     table = to_bytes((to_unit(levels) - means) * factor + means)
+    offsets = np.asarray(255 * means * (1 - factor), dtype=np.float32)
+    if np.array_equal(_scaled(np.repeat(levels, 3, axis=1)[:, None], factor, offsets)[:, 0], table):
+        return _scaled(image, factor, offsets)
     return np.asarray(cv2.LUT(image, table[None]), dtype=np.uint8)
+
+
+def _scaled(image: Image, factor: float, offsets: NDArray[np.float32]) -> Image:
+    """The same by a multiplication in single precision: faster, and seldom one off."""
+    scaled = np.empty(image.shape, dtype=np.uint8)
+    flat = (len(image), -1)
+    row_of_offsets = np.tile(offsets, image.shape[1])
+    _scale(image.reshape(flat), np.float32(factor), row_of_offsets, scaled.reshape(flat))
+    return scaled
+
+
+@numba.njit(cache=True, nogil=True)
+def _scale(image: Image, factor: np.float32, offsets: NDArray[np.float32], scaled: Image) -> None:
+    for row in range(len(image)):
+        values, result = image[row], scaled[row]
+        for place in range(values.size):
+            value = factor * np.float32(values[place]) + offsets[place]
+            result[place] = np.uint8(np.int32(value))
 
 
 def pixelate(image: Image, _rng: np.random.Generator, *, scale: float) -> Image:
