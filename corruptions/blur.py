@@ -49,10 +49,8 @@ def glass_blur(
         max_shift: how far a pixel travels, in pixels.
         iterations: how often all pixels travel.
     """
-    blurred = soften(image, sigma)
-    for _ in range(iterations):
-        shuffle_pixels(blurred, draw_key(rng), max_shift)
-    return soften(blurred, sigma)
+    keys = [draw_key(rng) for _ in range(iterations)]
+    return soften(shuffle_pixels(soften(image, sigma), keys, max_shift), sigma)
 
 
 def motion_blur(

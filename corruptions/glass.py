@@ -1,7 +1,9 @@
 """Frosted glass: a blur that rounds down, and pixels that travel to their neighbours."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
+import cv2
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -68,9 +70,8 @@ def _round_down(values: Floats, losses: NDArray[np.uint8], rounded: Image) -> No
                     result[place] -= losses[result[place]]
 
 
-@numba.njit(cache=True, nogil=True)
-def shuffle_pixels(image: Image, key: np.uint64, max_shift: int) -> None:
-    """One round of travelling, in place: every inner pixel is overwritten by one near it.
+def shuffle_pixels(image: Image, keys: Sequence[np.uint64], max_shift: int) -> Image:
+    """Let every inner pixel be overwritten by one near it, once for each key.
 
     ImageNet-C walks from the bottom right to the top left and means to swap each pixel with its
     partner, but its swap works on views and so copies the partner, which may be a copy itself.
@@ -79,11 +80,21 @@ def shuffle_pixels(image: Image, key: np.uint64, max_shift: int) -> None:
 
     Args:
         image: (H, W, 3).
-        key: of `chance.draw_key`; 16 bits of the hash at a pixel choose the row of its partner,
+        keys: of `chance.draw_key`; 16 bits of the hash at a pixel choose the row of its partner,
             16 the column.
         max_shift: partners are -max_shift..max_shift - 1 away on both axes.
     """
-    height, width = image.shape[:2]
+    # With a fourth byte a pixel is one number.
+    wide = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), dtype=np.uint8)
+    pixels = wide.reshape(-1).view(np.uint32).reshape(image.shape[:2])
+    for key in keys:
+        _shuffle(pixels, key, max_shift)
+    return np.asarray(cv2.cvtColor(wide, cv2.COLOR_RGBA2RGB), dtype=np.uint8)
+
+
+@numba.njit(cache=True, nogil=True)
+def _shuffle(pixels: NDArray[np.uint32], key: np.uint64, max_shift: int) -> None:
+    height, width = pixels.shape
     even_width = width + width % 2
     words = np.empty(even_width, dtype=np.uint32)
     choices = np.uint32(2 * max_shift)
@@ -93,5 +104,4 @@ def shuffle_pixels(image: Image, key: np.uint64, max_shift: int) -> None:
             word = words[column]
             down = np.int64(((word >> np.uint32(16)) * choices) >> np.uint32(16)) - max_shift
             across = np.int64(((word & np.uint32(0xFFFF)) * choices) >> np.uint32(16)) - max_shift
-            for channel in range(3):
-                image[row, column, channel] = image[row + down, column + across, channel]
+            pixels[row, column] = pixels[np.uint64(row + down), np.uint64(column + across)]

@@ -28,9 +28,7 @@ def walked(image, key, max_shift):
 
 
 def shuffled(image, max_shift, key=KEY):
-    copy = image.copy()
-    shuffle_pixels(copy, key, max_shift)
-    return copy
+    return shuffle_pixels(image, [key], max_shift)
 
 
 @pytest.mark.parametrize("shape", [(19, 31), (16, 16), (33, 20)])
