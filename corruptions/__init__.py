@@ -9,7 +9,8 @@ each severity, and a draw that is not given comes from rng.
 
 There are two profiles. "standard" holds everywhere in an image of any size. "published" is what the
 released CVUSA-C and CVACT_val-C really contain; the functions of PUBLISHED stand in for those of
-CORRUPTIONS, and with the codec "ijg9d" most files come out to the byte. Never mix their scores.
+CORRUPTIONS. With the codec "ijg9d" the files of those in DETERMINISTIC come out to the byte, and
+those of frost and motion_blur once told what was drawn. Never mix the scores of two profiles.
 """
 
 import difflib

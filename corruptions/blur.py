@@ -5,6 +5,7 @@ import numpy as np
 from corruptions.chance import draw_key
 from corruptions.disks import average_over_disk, soft_disk
 from corruptions.dragging import drag_picture, line
+from corruptions.draws import angle
 from corruptions.glass import shuffle_pixels, soften
 from corruptions.pixels import Image
 from corruptions.zooming import average_of_zooms
@@ -27,6 +28,9 @@ def defocus_blur(
         image: RGB, (H, W, 3).
         radius: of the disk, in pixels.
         alias_sigma: softens the disk's edge, in pixels.
+
+    Raises:
+        ValueError: the radius is more than 12.
     """
     return average_over_disk(image, soft_disk(radius, alias_sigma))
 
@@ -38,7 +42,8 @@ def glass_blur(
 
     x <- floor(G * x); `iterations` times, from the last pixel to the first,
     x[p] <- x[p + d], d uniform in -max_shift..max_shift - 1 on both axes; floor(G * x).
-    The pixels travel everywhere but in a frame of `max_shift`.
+    The pixels travel everywhere but in a frame of max_shift + 1 at the top and left and of
+    max_shift - 1 at the bottom and right.
 
     Source: Hendrycks and Dietterich 2019, arXiv:1903.12261.
 
@@ -75,10 +80,13 @@ def motion_blur(
         radius: 2 radius + 1 samples are averaged.
         sigma: how slowly their weights fall, in pixels.
         angle_degrees: of the line, 0 to the right and 90 downwards; drawn if None.
+
+    Raises:
+        ValueError: the angle is no number from -360 to 360.
     """
     if angle_degrees is None:
         angle_degrees = rng.uniform(-MOTION_BLUR_MAX_DEGREES, MOTION_BLUR_MAX_DEGREES)
-    return drag_picture(image, line(radius, sigma, angle_degrees))
+    return drag_picture(image, line(radius, sigma, angle("angle_degrees", angle_degrees)))
 
 
 def zoom_blur(image: Image, _rng: np.random.Generator, *, layers: int, step: float) -> Image:

@@ -3,7 +3,9 @@
 Position i of a field has a value of its own, whatever is computed before it, beside it or not at
 all; so pieces, processes and devices agree to the bit. The words are those of the SplitMix64
 generator (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"), started at
-the key. Every draw below takes 32 bits of a word: words of 16 bits miss the tails of a noise.
+the key. That any two of the outputs of CVACT_val-C share a stretch of it has a chance of about 2 %,
+and then at places that have nothing to do with each other. Every draw below takes 32 bits of a
+word: words of 16 bits miss the tails of a noise.
 """
 
 from functools import lru_cache
@@ -36,23 +38,6 @@ def fill(key: np.uint64, first: int, words: NDArray[np.uint32]) -> None:
         word = word ^ (word >> np.uint64(31))
         words[2 * pair] = np.uint32(word)
         words[2 * pair + 1] = np.uint32(word >> np.uint64(32))
-
-
-def uniforms(key: np.uint64, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Uniform numbers in [0, 1), multiples of 2 ** -24."""
-    drawn = np.empty(shape, dtype=np.float32)
-    _uniforms(key, drawn.reshape(-1))
-    return drawn
-
-
-@numba.njit(cache=True, nogil=True)
-def _uniforms(key: np.uint64, drawn: NDArray[np.float32]) -> None:
-    words = np.empty(BLOCK, dtype=np.uint32)
-    for first in range(0, drawn.size, BLOCK):
-        fill(key, first, words)
-        part = drawn[first : first + BLOCK]
-        for place in range(part.size):
-            part[place] = np.float32(np.int32(words[place] >> np.uint32(8))) * np.float32(2**-24)
 
 
 def normals(key: np.uint64, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from corruptions.pixels import Image
 
 _CHANNELS = 3
 _SMALLEST_WINDOW = 8
+_LARGEST_RADIUS = 12
 _NOTHING = 1e-12  # weights below it are left out
 Sums = NDArray[np.uint16]  # modulo 65,536: differences of fewer than 258 pixels come out right
 Row = NDArray[np.float32]
@@ -70,16 +71,21 @@ def soft_disk(radius: int, alias_sigma: float) -> Disk:
     Where the disk touches its window, softening has reflected the rows inside the window's edge
     and lost what lay beyond it. The weights of the 5 x 5 softening at two pixels, 0.0003, are
     counted in full but at one pixel's place.
+
+    Raises:
+        ValueError: the radius is more than 12, where a half disk's sum may exceed 65,535.
     """
     halves = np.array([math.isqrt(radius**2 - column**2) for column in range(radius + 1)])
     widths = 2 * halves + 1
+    if radius > _LARGEST_RADIUS:
+        raise ValueError(f"A disk may have a radius of {_LARGEST_RADIUS} pixels, not {radius}.")
     size = _softening_size(radius)
     softening = np.asarray(cv2.getGaussianKernel(size, alias_sigma)).ravel()[size // 2 :]
     softening = softening[softening > _NOTHING]
     added = removed = 0.0
     if radius >= _SMALLEST_WINDOW:
-        added = removed = softening[1]
-        if size == 5:
+        added = removed = softening[1] if len(softening) > 1 else 0.0
+        if len(softening) == 3:
             added += softening[2] * (widths[-3] - 1) / widths[-2]
     pixels = 2 * widths.sum() - widths[0] + 4 * (added * widths[-2] - removed)
     weight = disk_kernel(radius, alias_sigma).sum(dtype=np.float64)

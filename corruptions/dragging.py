@@ -170,8 +170,8 @@ def _sum_changes(
     total[:] = 0
     starts = np.empty(len(rows), dtype=np.uint64)
     for tap in range(len(rows)):
-        line = (row + rows[tap]) % height
-        starts[tap] = np.uint64(line * window.shape[1] + start + step * columns[tap])
+        slot = (row + rows[tap]) % height
+        starts[tap] = np.uint64(slot * window.shape[1] + start + step * columns[tap])
     for tap in range(0, len(rows), _TAPS_AT_ONCE):
         _add_ten(flat, starts[tap:], weights[tap:], own, total)
 

@@ -8,6 +8,7 @@ import cv2
 import numba
 import numpy as np
 
+from corruptions.draws import whole
 from corruptions.pixels import Image
 
 TEXTURES = Path(__file__).parent / "textures"
@@ -59,26 +60,13 @@ def cut_frost(
     return frost_picture(picture, height, width)[rows, columns]
 
 
-def whole(name: str, value: object, low: int, high: int) -> int:
-    """The value, if it is a whole number from low to high.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        number = int(value)
-        if low <= number <= high:
-            return number
-    raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
-
-
 def _enlarged_size(picture: int, height: int, width: int) -> tuple[int, int]:
     ice_height, ice_width = frost_texture(picture).shape[:2]
     cover = _COVER * max(1.0, height / ice_height, width / ice_width)
     return math.ceil(ice_height * cover), math.ceil(ice_width * cover)
 
 
-@lru_cache(maxsize=2 * len(FROST_PICTURES))
+@lru_cache(maxsize=len(FROST_PICTURES))
 def frost_picture(picture: int, height: int, width: int) -> Image:
     """One of FROST_PICTURES, enlarged to cover (height, width) 1.1 times; RGB, read-only."""
     size = _enlarged_size(picture, height, width)[::-1]
@@ -111,7 +99,11 @@ def enlarged_cut(ice: Image, scale: int, rows: slice, columns: slice) -> Image:
 
 @lru_cache(maxsize=len(FROST_PICTURES))
 def frost_texture(picture: int) -> Image:
-    """One of FROST_PICTURES as it is in its file; RGB, read-only."""
+    """One of FROST_PICTURES as it is in its file; RGB, read-only.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     data = np.frombuffer((TEXTURES / FROST_PICTURES[picture]).read_bytes(), dtype=np.uint8)
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     if decoded is None:

@@ -8,18 +8,18 @@ motion_blur once they are told what was drawn, and glass_blur outside the pixels
 Each takes its parameters from severities.toml, like the standard one of the same name.
 """
 
-import math
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.blur import MOTION_BLUR_MAX_DEGREES
+from corruptions.draws import angle
 from corruptions.pixels import Image, gaussian, to_bytes, to_unit
 from corruptions.published_lines import Stretch, closer, drag, row_bands
 
 _GLASS_WINDOW = 224  # ImageNet-C's pictures have that many pixels a side, and its loop says so
-_MOTION_MAX_DEGREES = 45
 
 
 def defocus_blur(
@@ -192,12 +192,14 @@ def motion_blur(
         radius: 2 radius + 1 samples are averaged.
         sigma: how slowly their weights fall, in pixels.
         angle_degrees: of the line, 0 to the right and 90 downwards; else uniform in -45..45.
+
+    Raises:
+        ValueError: the angle is no number from -360 to 360.
     """
     if angle_degrees is None:
-        angle_degrees = rng.uniform(-_MOTION_MAX_DEGREES, _MOTION_MAX_DEGREES)
-    elif not math.isfinite(angle_degrees):
-        raise ValueError(f"angle_degrees must be a finite number, not {angle_degrees!r}.")
-    return drag(image, radius=radius, sigma=sigma, angle_degrees=angle_degrees)
+        angle_degrees = rng.uniform(-MOTION_BLUR_MAX_DEGREES, MOTION_BLUR_MAX_DEGREES)
+    degrees = angle("angle_degrees", angle_degrees)
+    return drag(image, radius=radius, sigma=sigma, angle_degrees=degrees)
 
 
 def zoom_blur(image: Image, _rng: np.random.Generator, *, layers: int, step: float) -> Image:

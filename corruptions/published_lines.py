@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.dragging import line
 from corruptions.pixels import Floats, Image, to_unit
 
 _BAND_VALUES = 1 << 16  # that many 64-bit numbers stay in the processor's cache
@@ -43,7 +44,7 @@ class Stretch:
     after_share: Floats
 
     @staticmethod
-    @lru_cache(maxsize=256)
+    @lru_cache(maxsize=64)  # the lines of two sizes at two severities
     def of(size: int, zoom: float, channels: int = 1) -> "Stretch":
         """Enlarge a line.
 
@@ -129,13 +130,7 @@ def drag(image: Image, *, radius: int, sigma: float, angle_degrees: float) -> Im
         sigma: how slowly their weights fall, in pixels.
         angle_degrees: direction of the line, 0 to the right and 90 downwards.
     """
-    distances = np.arange(2 * radius + 1)
-    # math.exp and not numpy's, whose last bit depends on its version and on the processor
-    weights = np.array([math.exp(-(distance**2) / (2 * sigma**2)) for distance in distances])
-    weights /= math.fsum(weights)
-    angle = math.radians(angle_degrees)
-    rows = np.ceil(distances * math.sin(angle) - 0.5).astype(int)
-    columns = np.ceil(distances * math.cos(angle) - 0.5).astype(int)
+    rows, columns, weights = line(radius, sigma, angle_degrees)
     above, before = -int(rows.min()), -int(columns.min())
     frame = [(above, int(rows.max())), (before, int(columns.max()))] + [(0, 0)] * (image.ndim - 2)
     padded = np.pad(image, frame, mode="edge")

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from corruptions.ice import FROST_PICTURES, enlarged_cut, frost_texture, lay_frost, whole
+from corruptions.draws import whole
+from corruptions.ice import FROST_PICTURES, enlarged_cut, frost_texture, lay_frost
 from corruptions.pixels import Image, to_bytes, to_unit
 from corruptions.published_lines import drag, row_bands, stretch_plane
 
@@ -85,6 +86,9 @@ def frost(
         texture: 1 to 5, as in the photographs' file names.
         top: first row of the cut, in the enlarged photograph.
         left: first column of the cut.
+
+    Raises:
+        ValueError: what is given lies outside the photograph.
     """
     height, width = image.shape[:2]
     number = rng.integers(len(FROST_PICTURES)) + 1 if texture is None else texture

@@ -88,6 +88,9 @@ def frost(
         texture: 1 to 5, as in the photographs' file names.
         top: first row of the cut, in the enlarged photograph.
         left: first column of the cut.
+
+    Raises:
+        ValueError: what is given lies outside the photograph.
     """
     ice = cut_frost(image.shape[0], image.shape[1], rng, texture=texture, top=top, left=left)
     return lay_frost(image, ice, image_weight=image_weight, frost_weight=frost_weight)

@@ -31,7 +31,7 @@ def usable_codec(name: str) -> Codec:
         DataError: a package that it needs is missing.
     """
     try:
-        codec_name(name, 75)
+        _ = CODECS[name].version
     except ValueError as error:
         raise DataError(str(error)) from error
     return CODECS[name]

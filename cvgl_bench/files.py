@@ -67,9 +67,10 @@ def _write_once(path: Path, data: bytes, folder: Path, *, durable: bool) -> None
 
 
 def settle() -> None:
-    """Wait until all that was written is on the disk; for many files far quicker than fsync each.
+    """Have all that was written put on the disk; for many files far quicker than fsync for each.
 
-    Where the system has no such call (Windows), it returns at once.
+    It flushes every mounted disk. Linux waits until it is done, other systems may return before,
+    and Windows has no such call.
     """
     if hasattr(os, "sync"):
         os.sync()

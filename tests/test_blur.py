@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from corruptions import CORRUPTIONS, PUBLISHED, corrupt, parameters
+from corruptions.blur import defocus_blur
 from corruptions.dragging import line
 from corruptions.pixels import gaussian, to_bytes, to_unit
 
@@ -181,3 +182,19 @@ def test_no_closer_version_lacks_its_last_line(size, severity):
         assert (theirs[last] < ours[last] - 10).all()
         theirs[last] = ours[last]
         assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("profile", ["standard", "published"])
+@pytest.mark.parametrize("degrees", ["foo", True, float("nan"), float("inf"), 10**400, 361])
+def test_an_angle_that_is_none_is_refused_in_a_sentence(profile, degrees):
+    image = np.zeros((20, 20, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match="angle_degrees must be a number from -360 to 360, not "):
+        corrupt(image, "motion_blur", 1, profile=profile, draws={"angle_degrees": degrees})
+
+
+def test_a_disk_too_large_for_its_sums_is_refused():
+    image = np.full((40, 40, 3), 255, dtype=np.uint8)
+    rng = np.random.default_rng(0)
+    assert (defocus_blur(image, rng, radius=12, alias_sigma=0.5) == 255).all()
+    with pytest.raises(ValueError, match="radius of 12 pixels, not 13"):
+        defocus_blur(image, rng, radius=13, alias_sigma=0.5)

@@ -285,7 +285,11 @@ def test_frost_given_its_draws_is_the_weighted_sum_and_leaves_the_generator_alon
         ("frost", {"texture": 0}, "texture must be a whole number from 1 to 5, not 0."),
         ("frost", {"texture": 2, "top": -1}, "top must be a whole number from 0 to 1535, not -1."),
         ("frost", {"texture": 2, "left": 1.5}, "left must be a whole number from 0 to 2750, not"),
-        ("motion_blur", {"angle_degrees": float("nan")}, "must be a finite number, not nan."),
+        (
+            "motion_blur",
+            {"angle_degrees": float("nan")},
+            "must be a number from -360 to 360, not nan.",
+        ),
     ],
 )
 def test_draws_that_cannot_be_are_refused(name, draws, message):
