@@ -209,7 +209,7 @@ def _generator(rng: object) -> np.random.Generator:
 
 
 def _check_codec(codec: object) -> None:
-    if not callable(getattr(codec, "encode", None)) or not callable(getattr(codec, "decode", None)):
+    if not all(callable(getattr(codec, name, None)) for name in ("encode", "decode", "recode")):
         known = ", ".join(f"CODECS[{name!r}]" for name in CODECS)
         raise ValueError(f"codec must encode and decode JPEG, as {known} do, not be {codec!r}.")
 

@@ -5,7 +5,7 @@ import numpy as np
 from corruptions.chance import draw_key
 from corruptions.disks import average_over_disk, soft_disk
 from corruptions.dragging import drag_picture, line
-from corruptions.draws import angle
+from corruptions.draws import number, whole
 from corruptions.glass import shuffle_pixels, soften
 from corruptions.pixels import Image
 from corruptions.zooming import average_of_zooms
@@ -30,7 +30,7 @@ def defocus_blur(
         alias_sigma: softens the disk's edge, in pixels.
 
     Raises:
-        ValueError: the radius is more than 12.
+        ValueError: the radius is not 1 to 12, or sigma not 0.01 to 100.
     """
     return average_over_disk(image, soft_disk(radius, alias_sigma))
 
@@ -53,7 +53,12 @@ def glass_blur(
         sigma: of both Gaussian blurs G, in pixels.
         max_shift: how far a pixel travels, in pixels.
         iterations: how often all pixels travel.
+
+    Raises:
+        ValueError: sigma is not 0.01 to 1000, max_shift not 1 to 100, or iterations not 0 to 1000.
     """
+    max_shift = whole("max_shift", max_shift, 1, 100)
+    iterations = whole("iterations", iterations, 0, 1000)
     keys = [draw_key(rng) for _ in range(iterations)]
     return soften(shuffle_pixels(soften(image, sigma), keys, max_shift), sigma)
 
@@ -86,7 +91,8 @@ def motion_blur(
     """
     if angle_degrees is None:
         angle_degrees = rng.uniform(-MOTION_BLUR_MAX_DEGREES, MOTION_BLUR_MAX_DEGREES)
-    return drag_picture(image, line(radius, sigma, angle("angle_degrees", angle_degrees)))
+    degrees = number("angle_degrees", angle_degrees, -360, 360)
+    return drag_picture(image, line(radius, sigma, degrees))
 
 
 def zoom_blur(image: Image, _rng: np.random.Generator, *, layers: int, step: float) -> Image:

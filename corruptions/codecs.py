@@ -20,6 +20,7 @@ from PIL import Image as PillowImage
 from PIL import features
 from PIL.JpegImagePlugin import JpegImageFile
 
+from corruptions.draws import whole
 from corruptions.inputs import MOST_PIXELS
 from corruptions.pixels import Image
 
@@ -52,7 +53,8 @@ class Codec(Protocol):
             quality: libjpeg's, 1..100.
 
         Raises:
-            ValueError: a package that the codec needs is not installed.
+            ValueError: the quality is no whole number from 1 to 100, or a package that the codec
+                needs is not installed.
         """
         ...
 
@@ -94,6 +96,7 @@ class _Pillow:
         return f"pillow {PIL.__version__}, {library}"
 
     def encode(self, image: Image, quality: int) -> bytes:
+        quality = whole("quality", quality, 1, 100)
         return opencv_encode(image, quality) if _opencv_agrees() else pillow_encode(image, quality)
 
     def decode(self, data: bytes) -> Image:
@@ -101,6 +104,7 @@ class _Pillow:
         return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
     def recode(self, image: Image, quality: int) -> Image:
+        quality = whole("quality", quality, 1, 100)
         if _opencv_agrees():
             return opencv_decode(opencv_encode(image, quality))
         return self.decode(pillow_encode(image, quality))
@@ -157,6 +161,7 @@ class _Ijg:
 
     def encode(self, image: Image, quality: int) -> bytes:
         jpeglib = _jpeglib()
+        quality = whole("quality", quality, 1, 100)
         with _ijg_lock, tempfile.TemporaryDirectory(prefix="corruptions-") as folder:
             file = Path(folder) / "image.jpg"
             with jpeglib.version(_IJG):

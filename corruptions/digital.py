@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from corruptions.blocks import show_blocks
 from corruptions.codecs import PILLOW, Codec
+from corruptions.draws import number
 from corruptions.pixels import Image, to_bytes, to_unit
 
 
@@ -20,7 +21,11 @@ def contrast(image: Image, _rng: np.random.Generator, *, factor: float) -> Image
     Args:
         image: RGB, (H, W, 3).
         factor: share of the contrast that is left, 0..1.
+
+    Raises:
+        ValueError: it is not.
     """
+    factor = number("factor", factor, 0, 1)
     levels = np.arange(256, dtype=np.uint8)[:, None]
     means = np.array(cv2.sumElems(image)[:3]) / (image.shape[0] * image.shape[1]) / 255.0
     table = to_bytes((to_unit(levels) - means) * factor + means)
@@ -59,8 +64,12 @@ def pixelate(image: Image, _rng: np.random.Generator, *, scale: float) -> Image:
     Args:
         image: RGB, (H, W, 3).
         scale: share of the resolution that is left, 0..1; sizes in pixels are rounded down.
+
+    Raises:
+        ValueError: it is not, or leaves less than a pixel.
     """
     height, width = image.shape[:2]
+    scale = number("scale", scale, 1 / min(height, width), 1)
     return show_blocks(image, int(height * scale), int(width * scale))
 
 

@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.draws import number, whole
 from corruptions.pixels import Image
 
 _CHANNELS = 3
@@ -73,12 +74,13 @@ def soft_disk(radius: int, alias_sigma: float) -> Disk:
     counted in full but at one pixel's place.
 
     Raises:
-        ValueError: the radius is more than 12, where a half disk's sum may exceed 65,535.
+        ValueError: the radius is not 1 to 12, above which half a disk's sum may exceed 65,535, or
+            sigma not 0.01 to 100.
     """
     halves = np.array([math.isqrt(radius**2 - column**2) for column in range(radius + 1)])
     widths = 2 * halves + 1
-    if radius > _LARGEST_RADIUS:
-        raise ValueError(f"A disk may have a radius of {_LARGEST_RADIUS} pixels, not {radius}.")
+    radius = whole("radius", radius, 1, _LARGEST_RADIUS)
+    alias_sigma = number("alias_sigma", alias_sigma, 0.01, 100)
     size = _softening_size(radius)
     softening = np.asarray(cv2.getGaussianKernel(size, alias_sigma)).ravel()[size // 2 :]
     softening = softening[softening > _NOTHING]

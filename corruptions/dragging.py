@@ -7,6 +7,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.draws import number, whole
 from corruptions.pixels import Image
 
 Plane = NDArray[np.float32]
@@ -31,7 +32,12 @@ def line(radius: int, sigma: float, angle_degrees: float) -> Line:
         radius: 2 radius + 1 samples are taken, the first from the pixel itself.
         sigma: how slowly their weights fall, in pixels.
         angle_degrees: direction of the line, 0 to the right and 90 downwards.
+
+    Raises:
+        ValueError: the radius is not 1 to 1000, or sigma not 0.01 to 10,000.
     """
+    radius = whole("radius", radius, 1, 1000)
+    sigma = number("sigma", sigma, 0.01, 10_000)
     distances = np.arange(2 * radius + 1)
     # math.exp and not numpy's, whose last bit depends on its version and on the processor
     weights = np.array([math.exp(-(distance**2) / (2 * sigma**2)) for distance in distances])

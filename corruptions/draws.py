@@ -1,4 +1,4 @@
-"""Values that a user gives in a draw's place, checked."""
+"""Values that a user gives, as parameters or in a draw's place, checked."""
 
 import numpy as np
 
@@ -16,14 +16,15 @@ def whole(name: str, value: object, low: int, high: int) -> int:
     raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
 
 
-def angle(name: str, value: object) -> float:
-    """The value, if it is a number of degrees from -360 to 360.
+def number(name: str, value: object, low: float, high: float) -> float:
+    """The value, if it is a number from low to high.
 
     Raises:
         ValueError: it is not.
     """
     if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-        degrees = float(min(max(value, -361), 361))  # also for whole numbers that no float holds
-        if abs(degrees) <= 360:  # NaN is not
-            return degrees
-    raise ValueError(f"{name} must be a number from -360 to 360, not {value!r}.")
+        # Whole numbers that no float holds are cut before they become one; NaN is in no range.
+        clipped = float(min(max(value, low - 1), high + 1))
+        if low <= clipped <= high:
+            return clipped
+    raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}.")

@@ -7,6 +7,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.draws import number
+
 _LEAST_REACH = 4  # a narrower kernel gets weights of 0
 
 Numbers = NDArray[np.floating[Any]]
@@ -16,7 +18,11 @@ def half_gaussian(sigma: float) -> NDArray[np.float64]:
     """Weights at 0, 1, ... pixels of a Gaussian that ends at four sigma and sums to 1.
 
     At its end are as many zeros as `blur_row` needs.
+
+    Raises:
+        ValueError: sigma is not 0.01 to 1000.
     """
+    sigma = number("sigma", sigma, 0.01, 1000)
     reach = int(4 * sigma + 0.5)
     weights = [math.exp(-0.5 * (place / sigma) ** 2) for place in range(reach + 1)]
     total = 2 * math.fsum(weights[1:]) + weights[0]

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from corruptions.chance import Table, alias_tables, draw_key, strike, transform
+from corruptions.draws import number
 from corruptions.pixels import Floats, Image, to_bytes
 
 _LEVELS = np.arange(256)
@@ -26,8 +27,11 @@ def gaussian_noise(image: Image, rng: np.random.Generator, *, deviation: float) 
         image: RGB, (H, W, 3).
         rng: the only source of chance.
         deviation: of the noise, where white is 1.
+
+    Raises:
+        ValueError: it is not 0.0001 to 100.
     """
-    return _draw(image, rng, _gaussian, deviation)
+    return _draw(image, rng, _gaussian, number("deviation", deviation, 1e-4, 100))
 
 
 def shot_noise(image: Image, rng: np.random.Generator, *, photons: float) -> Image:
@@ -41,8 +45,11 @@ def shot_noise(image: Image, rng: np.random.Generator, *, photons: float) -> Ima
         image: RGB, (H, W, 3).
         rng: the only source of chance.
         photons: photons counted at full brightness; fewer is noisier.
+
+    Raises:
+        ValueError: they are not 0.01 to 100,000.
     """
-    return _draw(image, rng, _shot, photons)
+    return _draw(image, rng, _shot, number("photons", photons, 0.01, 100_000))
 
 
 def impulse_noise(image: Image, rng: np.random.Generator, *, amount: float) -> Image:
@@ -56,7 +63,11 @@ def impulse_noise(image: Image, rng: np.random.Generator, *, amount: float) -> I
         image: RGB, (H, W, 3).
         rng: the only source of chance.
         amount: share of the values that is lost, 0..1.
+
+    Raises:
+        ValueError: it is not.
     """
+    amount = number("amount", amount, 0, 1)
     noisy = np.empty(image.shape, dtype=np.uint8)
     black, changed = (
         np.uint32(min(round(share * 2**32), 2**32 - 1)) for share in (amount / 2, amount)
@@ -76,8 +87,11 @@ def speckle_noise(image: Image, rng: np.random.Generator, *, deviation: float) -
         image: RGB, (H, W, 3).
         rng: the only source of chance.
         deviation: of the noise, relative to the value.
+
+    Raises:
+        ValueError: it is not 0.0001 to 100.
     """
-    return _draw(image, rng, _speckle, deviation)
+    return _draw(image, rng, _speckle, number("deviation", deviation, 1e-4, 100))
 
 
 def _draw(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.blur import MOTION_BLUR_MAX_DEGREES
-from corruptions.draws import angle
+from corruptions.draws import number
 from corruptions.pixels import Image, gaussian, to_bytes, to_unit
 from corruptions.published_lines import Stretch, closer, drag, row_bands
 
@@ -198,7 +198,7 @@ def motion_blur(
     """
     if angle_degrees is None:
         angle_degrees = rng.uniform(-MOTION_BLUR_MAX_DEGREES, MOTION_BLUR_MAX_DEGREES)
-    degrees = angle("angle_degrees", angle_degrees)
+    degrees = number("angle_degrees", angle_degrees, -360, 360)
     return drag(image, radius=radius, sigma=sigma, angle_degrees=degrees)
 
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from corruptions.chance import draw_key, normals
 from corruptions.colours import raise_value
+from corruptions.draws import number
 from corruptions.gaussian import blurred
 from corruptions.ice import cut_frost, lay_frost
 from corruptions.pixels import Image
@@ -44,6 +45,9 @@ def snow(
         radius: of the fall's motion blur, in pixels.
         sigma: of the fall's motion blur, in pixels.
         image_weight: share of the picture as it was; the rest is whitened.
+
+    Raises:
+        ValueError: the zoom is not 1 to 8, the radius not 1 to 1000, or sigma not 0.01 to 10,000.
     """
     height, width = image.shape[:2]
     noise = normals(draw_key(rng), noise_shape(height, width, zoom))
@@ -110,7 +114,11 @@ def fog(image: Image, rng: np.random.Generator, *, strength: float, decay: float
         rng: the only source of chance.
         strength: the cloud's brightness, where white is 1.
         decay: the nearer to 1, the rougher the cloud.
+
+    Raises:
+        ValueError: the strength is not 0.001 to 1000, or the decay not 1 to 100.
     """
+    strength, decay = number("strength", strength, 0.001, 1000), number("decay", decay, 1, 100)
     cloud = plasma(image.shape[0], image.shape[1], draw_key(rng), decay=decay)
     brightest = float(image.max()) / 255
     share = brightest / (brightest + strength)
@@ -155,8 +163,11 @@ def brightness(image: Image, _rng: np.random.Generator, *, added_value: float) -
     Args:
         image: RGB, (H, W, 3).
         added_value: added to V, 0..1.
+
+    Raises:
+        ValueError: it is not.
     """
-    return raise_value(image, added_value)
+    return raise_value(image, number("added_value", added_value, 0, 1))
 
 
 def spatter(
@@ -188,7 +199,11 @@ def spatter(
         threshold: noise below it, once blurred by sigma, is no drop.
         water_strength: brightness of the water where it is brightest, 0..1.
         mud_sigma: softness of the mud's edges in pixels, or 0 for water.
+
+    Raises:
+        ValueError: the deviation is not 0.0001 to 100, or a sigma not 0.01 to 1000.
     """
+    deviation = number("deviation", deviation, 1e-4, 100)
     noise = blurred(normals(draw_key(rng), image.shape[:2]), sigma)
     if mud_sigma:
         return splash_mud(image, noise, (threshold - mean) / deviation, mud_sigma)

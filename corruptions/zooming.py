@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.draws import number, whole
 from corruptions.pixels import Image
 
 _CHANNELS = 3
@@ -30,8 +31,12 @@ class Stretch(NamedTuple):
 
 
 def kept(size: int, zoom: float) -> int:
-    """How many pixels in the middle of a line are enlarged to at least its old length."""
-    return math.ceil(size / zoom)
+    """How many pixels in the middle of a line are enlarged to at least its old length.
+
+    Raises:
+        ValueError: the zoom is not 1 to 8.
+    """
+    return math.ceil(size / number("zoom", zoom, 1, 8))
 
 
 def stretch(size: int, zoom: float) -> Stretch:
@@ -41,7 +46,10 @@ def stretch(size: int, zoom: float) -> Stretch:
 
     Args:
         size: length of the line, 2 pixels or more.
-        zoom: 1 or more.
+        zoom: 1 to 8.
+
+    Raises:
+        ValueError: it is not.
     """
     old = kept(size, zoom)
     length = round(old * zoom)
@@ -102,7 +110,11 @@ def average_of_zooms(image: Image, layers: int, step: float) -> Image:
         image: (H, W, 3).
         layers: number of versions; the first is the picture itself.
         step: by which the zoom grows from one to the next.
+
+    Raises:
+        ValueError: layers are not 1 to 100, or the step not 0.001 to 1.
     """
+    layers, step = whole("layers", layers, 1, 100), number("step", step, 0.001, 1)
     height, width = image.shape[:2]
     averaged = np.empty(image.shape, dtype=np.uint8)
     plan = _plan(height, width, layers, step)

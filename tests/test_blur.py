@@ -196,5 +196,5 @@ def test_a_disk_too_large_for_its_sums_is_refused():
     image = np.full((40, 40, 3), 255, dtype=np.uint8)
     rng = np.random.default_rng(0)
     assert (defocus_blur(image, rng, radius=12, alias_sigma=0.5) == 255).all()
-    with pytest.raises(ValueError, match="radius of 12 pixels, not 13"):
+    with pytest.raises(ValueError, match="radius must be a whole number from 1 to 12, not 13"):
         defocus_blur(image, rng, radius=13, alias_sigma=0.5)

@@ -260,3 +260,33 @@ def test_a_generator_that_is_used_twice_gives_two_pictures(name):
     rng, image = np.random.default_rng(2), picture(48, 64)
     first, second = (corrupt(image, name, 4, rng=rng) for _ in range(2))
     assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("motion_blur", {"radius": -4}),
+        ("motion_blur", {"sigma": 0}),
+        ("zoom_blur", {"step": -0.4}),
+        ("defocus_blur", {"radius": 20}),
+        ("defocus_blur", {"radius": 0}),
+        ("glass_blur", {"sigma": 0}),
+        ("glass_blur", {"max_shift": -1}),
+        ("gaussian_noise", {"deviation": float("nan")}),
+        ("speckle_noise", {"deviation": 0}),
+        ("shot_noise", {"photons": 1e12}),
+        ("impulse_noise", {"amount": 2}),
+        ("contrast", {"factor": float("nan")}),
+        ("brightness", {"added_value": float("inf")}),
+        ("pixelate", {"scale": 0}),
+        ("fog", {"decay": 0}),
+        ("snow", {"zoom": 0}),
+        ("spatter", {"deviation": 0}),
+        ("jpeg_compression", {"quality": 50.5}),
+        ("jpeg_compression", {"quality": 101}),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused_in_a_sentence(name, change):
+    named = parameters(name, 4) | change
+    with pytest.raises(ValueError, match=rf"^{next(iter(change))} must be a .*number from "):
+        CORRUPTIONS[name](picture(20, 24), np.random.default_rng(0), **named)
