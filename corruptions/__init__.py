@@ -47,7 +47,6 @@ __all__ = [
     "PUBLISHED",
     "SEVERITIES",
     "Codec",
-    "Image",
     "as_rgb",
     "corrupt",
     "parameters",

@@ -71,7 +71,11 @@ def decode(data: bytes, name: str, codec: Codec = PILLOW) -> Image:
         raise DataError(
             f"{name} cannot be decoded: it is neither JPEG nor PNG. Is the file complete?"
         ) from error
-    except (OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
+    except PillowImage.DecompressionBombError as error:
+        raise DataError(
+            f"{name} has more pixels than the {MAX_PIXELS // 1_000_000} million that are read."
+        ) from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{name} cannot be decoded ({error}). Is the file complete?") from error
     # A JPEG, or what Pillow calls MPO: a JPEG behind which a camera has put a preview.
     try:

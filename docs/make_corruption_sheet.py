@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import corruptions
@@ -36,7 +37,7 @@ def main() -> None:
     print(f"{arguments.out}: {sheet.width} x {sheet.height}, {arguments.out.stat().st_size} bytes")
 
 
-def draw_sheet(panorama: corruptions.Image) -> Image.Image:
+def draw_sheet(panorama: NDArray[np.uint8]) -> Image.Image:
     """One row a corruption: its name and family, the clean picture, three severities."""
     width, height = CELL[0] + GAP, CELL[1] + GAP
     rows = len(corruptions.CORRUPTIONS)
@@ -55,7 +56,7 @@ def draw_sheet(panorama: corruptions.Image) -> Image.Image:
     return sheet
 
 
-def cells(panorama: corruptions.Image, name: str) -> list[corruptions.Image]:
+def cells(panorama: NDArray[np.uint8], name: str) -> list[corruptions.Image]:
     """The middle of the clean panorama and of it corrupted, each the size of a cell."""
     pictures = [panorama]
     for severity in SEVERITIES:

@@ -139,3 +139,10 @@ def test_a_file_that_claims_to_be_enormous_is_refused():
     data[16:24] = (60000).to_bytes(4, "big") * 2
     with pytest.raises(DataError):
         codec.decode(bytes(data), "bomb.png")
+
+
+def test_a_picture_too_large_for_pillow_is_named_as_such():
+    file = io.BytesIO()
+    Image.new("L", (16_384, 16_384)).save(file, "PNG")
+    with pytest.raises(DataError, match=r"^big\.png has more pixels than the 100 million"):
+        codec.decode(file.getvalue(), "big.png")
