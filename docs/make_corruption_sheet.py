@@ -56,7 +56,7 @@ def draw_sheet(panorama: NDArray[np.uint8]) -> Image.Image:
     return sheet
 
 
-def cells(panorama: NDArray[np.uint8], name: str) -> list[corruptions.Image]:
+def cells(panorama: NDArray[np.uint8], name: str) -> list[NDArray[np.uint8]]:
     """The middle of the clean panorama and of it corrupted, each the size of a cell."""
     pictures = [panorama]
     for severity in SEVERITIES:
