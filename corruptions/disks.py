@@ -14,11 +14,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from corruptions.disk_kernel import SMALLEST_WINDOW, disk_kernel, softening_size
 from corruptions.draws import number, whole
 from corruptions.pixels import Image
 
 _CHANNELS = 3
-_SMALLEST_WINDOW = 8
 _LARGEST_RADIUS = 12
 _NOTHING = 1e-12  # weights below it are left out
 Sums = NDArray[np.uint16]  # modulo 65,536: differences of fewer than 258 pixels come out right
@@ -45,26 +45,6 @@ class Disk(NamedTuple):
     scale: float
 
 
-def disk_kernel(radius: int, alias_sigma: float) -> NDArray[np.float32]:
-    """Weights of a disk with a softened edge, (2 reach + 1, 2 reach + 1), reach 8 or more.
-
-    They are deliberately not normalized after softening: at radius 8 and 10 the disk touches the
-    window, the softening reflects there, and the sum is 1.013 and 1.011. ImageNet-C, and so every
-    published number, brightens the picture by that much.
-    """
-    reach = max(_SMALLEST_WINDOW, radius)
-    size = _softening_size(radius)
-    offsets = np.arange(-reach, reach + 1)
-    inside = offsets[:, None] ** 2 + offsets[None, :] ** 2 <= radius**2
-    disk = inside.astype(np.float32) / np.float32(inside.sum())
-    kernel = cv2.GaussianBlur(disk, (size, size), sigmaX=alias_sigma)
-    return np.asarray(kernel, dtype=np.float32)
-
-
-def _softening_size(radius: int) -> int:
-    return 3 if radius <= _SMALLEST_WINDOW else 5
-
-
 @lru_cache(maxsize=16)
 def soft_disk(radius: int, alias_sigma: float) -> Disk:
     """The disk of `disk_kernel`, taken apart; its weights agree with the kernel's to 1e-5 of them.
@@ -81,11 +61,11 @@ def soft_disk(radius: int, alias_sigma: float) -> Disk:
     widths = 2 * halves + 1
     radius = whole("radius", radius, 1, _LARGEST_RADIUS)
     alias_sigma = number("alias_sigma", alias_sigma, 0.01, 100)
-    size = _softening_size(radius)
+    size = softening_size(radius)
     softening = np.asarray(cv2.getGaussianKernel(size, alias_sigma)).ravel()[size // 2 :]
     softening = softening[softening > _NOTHING]
     added = removed = 0.0
-    if radius >= _SMALLEST_WINDOW:
+    if radius >= SMALLEST_WINDOW:
         added = removed = softening[1] if len(softening) > 1 else 0.0
         if len(softening) == 3:
             added += softening[2] * (widths[-3] - 1) / widths[-2]

@@ -57,14 +57,14 @@ def drag_picture(image: Image, along: Line) -> Image:
     """
     dragged = np.empty(image.shape, dtype=np.uint8)
     flat = (len(image), -1)
-    _drag_bytes(image.reshape(flat), 3, *_padded(along), dragged.reshape(flat))
+    _drag(image.reshape(flat), 3, *_padded(along), True, dragged.reshape(flat))
     return dragged
 
 
 def drag_plane(values: Plane, along: Line) -> NDArray[np.uint8]:
     """The same of numbers 0..1, (H, W), times 255 and rounded to the nearest byte."""
     dragged = np.empty(values.shape, dtype=np.uint8)
-    _drag_floats(values, 1, *_padded(along), dragged)
+    _drag(values, 1, *_padded(along), False, dragged)
     return dragged
 
 
@@ -76,33 +76,13 @@ def _padded(along: Line) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[
 
 
 @numba.njit(cache=True, nogil=True)
-def _drag_bytes(
-    image: Image,
+def _drag(
+    values: NDArray[np.generic],
     step: int,
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
     weights: NDArray[np.float32],
-    dragged: Image,
-) -> None:
-    window, left = _window(image, step, rows, columns)
-    change = np.empty(_TILE, dtype=np.float32)
-    for row in range(len(image)):
-        _advance(image, step, row, rows, left, window)
-        for first in range(0, image.shape[1], _TILE):
-            part = dragged[row, first : first + _TILE]
-            own = window[row % len(window), left + first : left + first + part.size]
-            _sum_changes(window, step, row, left + first, rows, columns, weights, own, change)
-            for place in range(part.size):
-                part[place] = np.uint8(np.int32(own[place] + np.floor(change[place])))
-
-
-@numba.njit(cache=True, nogil=True)
-def _drag_floats(
-    values: Plane,
-    step: int,
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    weights: NDArray[np.float32],
+    are_bytes: bool,
     dragged: NDArray[np.uint8],
 ) -> None:
     window, left = _window(values, step, rows, columns)
@@ -113,9 +93,13 @@ def _drag_floats(
             part = dragged[row, first : first + _TILE]
             own = window[row % len(window), left + first : left + first + part.size]
             _sum_changes(window, step, row, left + first, rows, columns, weights, own, change)
-            for place in range(part.size):
-                level = np.rint((own[place] + change[place]) * np.float32(255))
-                part[place] = np.uint8(np.int32(level))
+            if are_bytes:
+                for place in range(part.size):
+                    part[place] = np.uint8(np.int32(own[place] + np.floor(change[place])))
+            else:
+                for place in range(part.size):
+                    level = np.rint((own[place] + change[place]) * np.float32(255))
+                    part[place] = np.uint8(np.int32(level))
 
 
 @numba.njit(cache=True)

@@ -42,22 +42,67 @@ def cut_frost(
     Raises:
         ValueError: what is given lies outside the pictures.
     """
+    picture = choose_picture(rng, texture)
+    ice_size = _enlarged_size(picture, height, width)
+    if ice_size[0] * ice_size[1] <= _MOST_KEPT:
+        rows, columns = choose_cut(ice_size, (height, width), rng, top=top, left=left)
+        return frost_picture(picture, height, width)[rows, columns]
+    ice = frost_texture(picture)
+    return cut_enlarged(ice, covering(ice, height, width), (height, width), rng, top=top, left=left)
+
+
+def choose_picture(rng: np.random.Generator, texture: int | None) -> int:
+    """Index into FROST_PICTURES of the texture that is given, 1 to 5, or of one that is drawn.
+
+    Raises:
+        ValueError: there is none of that number.
+    """
     pictures = len(FROST_PICTURES)
     number = int(rng.integers(pictures)) + 1 if texture is None else texture
-    picture = whole("texture", number, 1, pictures) - 1
-    ice_height, ice_width = _enlarged_size(picture, height, width)
-    scale = 0
-    if ice_height * ice_width > _MOST_KEPT:
-        ice = frost_texture(picture)
-        scale = 1 + max(height // ice.shape[0], width // ice.shape[1])
-        ice_height, ice_width = ice.shape[0] * scale, ice.shape[1] * scale
-    last_top, last_left = ice_height - height, ice_width - width
-    first_row = int(rng.integers(last_top)) if top is None else whole("top", top, 0, last_top)
-    first = int(rng.integers(last_left)) if left is None else whole("left", left, 0, last_left)
-    rows, columns = slice(first_row, first_row + height), slice(first, first + width)
-    if scale:
-        return enlarged_cut(ice, scale, rows, columns)
-    return frost_picture(picture, height, width)[rows, columns]
+    return whole("texture", number, 1, pictures) - 1
+
+
+def choose_cut(
+    ice_size: tuple[int, int],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    top: int | None,
+    left: int | None,
+) -> tuple[slice, slice]:
+    """Rows and columns of a piece of (height, width) in a larger picture, drawn unless given.
+
+    Raises:
+        ValueError: what is given lies outside the picture.
+    """
+    last_top, last_left = ice_size[0] - size[0], ice_size[1] - size[1]
+    row = int(rng.integers(last_top)) if top is None else whole("top", top, 0, last_top)
+    column = int(rng.integers(last_left)) if left is None else whole("left", left, 0, last_left)
+    return slice(row, row + size[0]), slice(column, column + size[1])
+
+
+def cut_enlarged(
+    ice: Image,
+    scale: int,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    top: int | None,
+    left: int | None,
+) -> Image:
+    """A piece of (height, width) of a picture enlarged by a whole number, its place drawn or given.
+
+    Raises:
+        ValueError: what is given lies outside the enlarged picture.
+    """
+    enlarged = (ice.shape[0] * scale, ice.shape[1] * scale)
+    return enlarged_cut(ice, scale, *choose_cut(enlarged, size, rng, top=top, left=left))
+
+
+def covering(ice: Image, height: int, width: int) -> int:
+    """The least whole number of times to enlarge a picture by for it to cover (height, width)."""
+    cover: int = 1 + max(height // ice.shape[0], width // ice.shape[1])
+    return cover
 
 
 def _enlarged_size(picture: int, height: int, width: int) -> tuple[int, int]:

@@ -8,16 +8,15 @@ motion_blur once they are told what was drawn, and glass_blur outside the pixels
 Each takes its parameters from severities.toml, like the standard one of the same name.
 """
 
-from functools import lru_cache
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.blur import MOTION_BLUR_MAX_DEGREES
+from corruptions.disk_kernel import disk_kernel
 from corruptions.draws import number
-from corruptions.pixels import Image, gaussian, to_bytes, to_unit
-from corruptions.published_lines import Stretch, closer, drag, row_bands
+from corruptions.pixels import Image, gaussian, row_bands, to_bytes, to_unit
+from corruptions.published_lines import Stretch, closer, drag
 
 _GLASS_WINDOW = 224  # ImageNet-C's pictures have that many pixels a side, and its loop says so
 
@@ -44,56 +43,6 @@ def defocus_blur(
             np.asarray(cv2.filter2D(to_unit(image[..., channel]), -1, kernel), np.float64)
         )
     return blurred
-
-
-@lru_cache(maxsize=16)
-def disk_kernel(radius: int, alias_sigma: float) -> NDArray[np.float32]:
-    """Weights of a disk with a softened edge, (2 reach + 1, 2 reach + 1), reach 8 or more.
-
-    They are deliberately not normalized after softening: at radius 8 and 10 the disk touches the
-    window, the softening reflects there, and the sum is 1.013 and 1.011. ImageNet-C, and so every
-    published number, brightens the picture by that much.
-
-    The softening is OpenCV 4's GaussianBlur to the bit, written out because OpenCV's last bit
-    depends on its version and on the processor, and one bit turns one grey level in a million.
-    """
-    reach = max(8, radius)
-    softening = cv2.getGaussianKernel(3 if radius <= 8 else 5, alias_sigma, cv2.CV_32F).ravel()
-    centre, nearest, *further = softening[len(softening) // 2 :]
-    offsets = np.arange(-reach, reach + 1)
-    inside = offsets[:, None] ** 2 + offsets[None, :] ** 2 <= radius**2
-    disk = inside.astype(np.float32) / np.float32(inside.sum())
-
-    middle, pairs = _neighbours(disk.T, len(further) + 1)
-    across = _multiply_add(centre, middle, nearest * pairs[0])
-    for weight, pair in zip(further, pairs[1:], strict=True):
-        across = _multiply_add(weight, pair, across)
-
-    middle, pairs = _neighbours(across.T, len(further) + 1)
-    kernel: NDArray[np.float32] = centre * middle
-    for weight, pair in zip([nearest, *further], pairs, strict=True):
-        kernel = _multiply_add(weight, pair, kernel)
-    kernel.flags.writeable = False
-    return kernel
-
-
-def _neighbours(
-    values: NDArray[np.float32], reach: int
-) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-    """The values, and for each distance the sum of those above and below; the edge reflects."""
-    padded = np.pad(values, [(reach, reach), (0, 0)], mode="reflect")
-    above = [padded[reach - step : len(padded) - reach - step] for step in range(1, reach + 1)]
-    below = [padded[reach + step : len(padded) - reach + step] for step in range(1, reach + 1)]
-    return values, [first + second for first, second in zip(above, below, strict=True)]
-
-
-def _multiply_add(
-    weight: np.float32, values: NDArray[np.float32], added: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """The sum of a product and an addend, rounded once, as processors with such an instruction."""
-    exact = np.float64(weight) * values.astype(np.float64) + added
-    total: NDArray[np.float32] = exact.astype(np.float32)
-    return total
 
 
 def glass_blur(

@@ -1,7 +1,6 @@
 """Lines of pixels stretched and dragged, as the published profile needs them: to the last bit."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,17 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.dragging import line
-from corruptions.pixels import Floats, Image, to_unit
+from corruptions.pixels import Floats, Image, row_bands, to_unit
 
-_BAND_VALUES = 1 << 16  # that many 64-bit numbers stay in the processor's cache
 _SIXTEEN_BITS = 257  # 65535 / 255, by which ImageMagick enlarges bytes
-
-
-def row_bands(height: int, values_a_row: int) -> Iterator[slice]:
-    """Cut a picture's rows into bands that are small enough for the cache."""
-    rows = max(4, _BAND_VALUES // values_a_row)
-    for first in range(0, height, rows):
-        yield slice(first, min(first + rows, height))
 
 
 @dataclass(frozen=True, eq=False)

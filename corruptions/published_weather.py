@@ -1,12 +1,11 @@
 """Snow and frost of the released CVUSA-C and CVACT_val-C."""
 
-import cv2
 import numpy as np
 
-from corruptions.draws import whole
-from corruptions.ice import FROST_PICTURES, enlarged_cut, frost_texture, lay_frost
-from corruptions.pixels import Image, to_bytes, to_unit
-from corruptions.published_lines import drag, row_bands, stretch_plane
+from corruptions.ice import choose_picture, covering, cut_enlarged, frost_texture, lay_frost
+from corruptions.pixels import Image, to_bytes
+from corruptions.published_lines import drag, stretch_plane
+from corruptions.snowfall import add_flakes
 
 _ENLARGED = 5  # of ImageNet-C's ice, so that it covers a panorama
 
@@ -47,16 +46,7 @@ def snow(
     flakes = stretch_plane(noise, zoom)
     flakes[flakes < threshold] = 0
     layer = drag(to_bytes(flakes), radius=radius, sigma=sigma, angle_degrees=rng.uniform(-135, -45))
-    turned = layer[::-1, ::-1]
-    snowy = np.empty_like(image)
-    for rows in row_bands(len(image), image[0].size):
-        unit = to_unit(image[rows]).astype(np.float32)
-        grey = cv2.cvtColor(unit, cv2.COLOR_RGB2GRAY)[..., None]
-        whitened = np.maximum(unit, grey * 1.5 + 0.5)
-        picture = image_weight * unit + (1 - image_weight) * whitened
-        falling = (layer[rows] / 255.0)[..., None]
-        snowy[rows] = to_bytes(picture + falling + (turned[rows] / 255.0)[..., None])
-    return snowy
+    return add_flakes(image, layer, image_weight)
 
 
 def frost(
@@ -91,25 +81,12 @@ def frost(
         ValueError: what is given lies outside the photograph.
     """
     height, width = image.shape[:2]
-    number = rng.integers(len(FROST_PICTURES)) + 1 if texture is None else texture
-    number = whole("texture", number, 1, len(FROST_PICTURES))
-    ice = frost_texture(number - 1)
+    ice = frost_texture(choose_picture(rng, texture))
     scale = enlargement(ice, height, width)
-    last_top, last_left = ice.shape[0] * scale - height, ice.shape[1] * scale - width
-    top = whole("top", rng.integers(last_top) if top is None else top, 0, last_top)
-    left = whole("left", rng.integers(last_left) if left is None else left, 0, last_left)
-
-    frosted = np.empty_like(image)
-    for rows in row_bands(height, 3 * width):
-        ice_rows = slice(top + rows.start, top + rows.stop)
-        cut = enlarged_cut(ice, scale, ice_rows, slice(left, left + width))
-        frosted[rows] = lay_frost(
-            image[rows], cut, image_weight=image_weight, frost_weight=frost_weight
-        )
-    return frosted
+    cut = cut_enlarged(ice, scale, (height, width), rng, top=top, left=left)
+    return lay_frost(image, cut, image_weight=image_weight, frost_weight=frost_weight)
 
 
 def enlargement(ice: Image, height: int, width: int) -> int:
     """How often a photograph is enlarged to cut (height, width) from it: five times or more."""
-    cover: int = max(height // ice.shape[0], width // ice.shape[1]) + 1
-    return max(_ENLARGED, cover)
+    return max(_ENLARGED, covering(ice, height, width))

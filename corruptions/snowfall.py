@@ -6,12 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.dragging import drag_plane, line
-from corruptions.pixels import Image, unit_table
+from corruptions.pixels import Image, row_bands, unit_table
 from corruptions.zooming import kept, stretch
 
 Plane = NDArray[np.float32]
-
-_VALUES_AT_ONCE = 1 << 16  # their float32 copies stay in the processor's cache
 
 
 def noise_shape(height: int, width: int, zoom: float) -> tuple[int, int]:
@@ -82,9 +80,7 @@ def add_flakes(image: Image, flakes: NDArray[np.uint8], image_weight: float) -> 
     snowy = np.empty(image.shape, dtype=np.uint8)
     light = cv2.add(flakes, flakes[::-1, ::-1])
     own, white = np.float32(image_weight), np.float32(1 - image_weight)
-    many = max(1, _VALUES_AT_ONCE // image[0].size)
-    for first in range(0, len(image), many):
-        rows = slice(first, first + many)
+    for rows in row_bands(len(image), image[0].size):
         unit = np.asarray(cv2.LUT(image[rows], unit_table()), dtype=np.float32)
         grey = np.asarray(
             cv2.cvtColor(cv2.cvtColor(unit, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.float32

@@ -22,10 +22,10 @@ from corruptions import (
     corrupt,
     parameters,
 )
-from corruptions.ice import frost_texture
+from corruptions.ice import enlarged_cut, frost_texture
 from corruptions.published import disk_kernel, shuffle_pixels
 from corruptions.published_lines import drag, stretch_plane
-from corruptions.published_weather import enlarged_cut, enlargement
+from corruptions.published_weather import enlargement
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))  # the measuring instruments are no installed package
@@ -231,7 +231,7 @@ def test_dragging_follows_its_formula():
 def test_dragging_does_not_depend_on_the_bands_it_works_in(angle, monkeypatch):
     image = picture(50, 70)
     whole = drag(image, radius=20, sigma=15, angle_degrees=angle)
-    monkeypatch.setattr("corruptions.published_lines._BAND_VALUES", 1)
+    monkeypatch.setattr("corruptions.pixels._BAND_VALUES", 1)
     banded = drag(image, radius=20, sigma=15, angle_degrees=angle)
     assert np.array_equal(whole, banded)
 
