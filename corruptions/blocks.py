@@ -70,31 +70,34 @@ def show_blocks(image: Image, height: int, width: int) -> Image:
 def _show(image: Image, down: _Boxes, across: _Boxes, shown: Image) -> None:
     size = len(across.first) * _CHANNELS
     total, blocks = np.empty(size, dtype=np.uint32), np.empty(size, dtype=np.uint8)
+    lines = shown.reshape(len(shown), -1)
     made = -1
     for row in range(len(shown)):
         wanted = down.shown[row]
-        if wanted != made:
-            made = wanted
-            total[:] = 0
-            for source in range(down.first[made], down.first[made] + down.pixels[made]):
-                _add_averages(image[source], across, total)
-            weight = np.uint32(down.weight[made])
-            for place in range(size):
-                blocks[place] = np.uint8(
-                    (total[place] * weight + np.uint32(_HALF)) >> np.uint32(_BITS)
-                )
+        if wanted == made:
+            for place in range(lines.shape[1]):
+                lines[row, place] = lines[row - 1, place]
+            continue
+        made = wanted
+        total[:] = 0
+        for source in range(down.first[made], down.first[made] + down.pixels[made]):
+            _add_averages(image[source], across, total)
+        weight = np.uint32(down.weight[made])
+        for place in range(size):
+            blocks[place] = np.uint8((total[place] * weight + np.uint32(_HALF)) >> np.uint32(_BITS))
         line = shown[row]
         for column in range(len(line)):
-            place = across.shown[column] * _CHANNELS
-            for channel in range(_CHANNELS):
-                line[column, channel] = blocks[place + channel]
+            block = np.uint64(across.shown[column] * _CHANNELS)
+            for channel in range(np.uint64(_CHANNELS)):
+                line[column, channel] = blocks[block + channel]
 
 
 @numba.njit(cache=True)
 def _add_averages(line: Image, boxes: _Boxes, total: NDArray[np.uint32]) -> None:
     for block in range(len(boxes.first)):
         red = green = blue = np.int64(0)
-        for pixel in range(boxes.first[block], boxes.first[block] + boxes.pixels[block]):
+        first = np.uint64(boxes.first[block])
+        for pixel in range(first, first + np.uint64(boxes.pixels[block])):
             red += line[pixel, 0]
             green += line[pixel, 1]
             blue += line[pixel, 2]

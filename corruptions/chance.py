@@ -19,8 +19,8 @@ from scipy.special import ndtri
 Table: TypeAlias = NDArray[np.uint32]
 
 BLOCK = 1024  # positions handled at once; even, and small enough for the fastest cache
-_COLUMN_BITS = 8
-_SHARE_BITS = 32 - _COLUMN_BITS
+_COLUMN_BITS = 8  # of a table of bytes
+_SHIFT_BITS = 9  # of a table of differences between bytes
 
 
 def draw_key(rng: np.random.Generator) -> np.uint64:
@@ -75,18 +75,19 @@ def _normals(key: np.uint64, quantiles: NDArray[np.float32], drawn: NDArray[np.f
 
 
 def alias_tables(probabilities: NDArray[np.float64]) -> Table:
-    """Tables that `transform` draws from in constant time, exact to 2 ** -32.
+    """Tables that `transform` and `shift` draw from in constant time, exact to 2 ** -32.
 
     Vose's alias method (1991, "A linear algorithm for generating random numbers with a given
-    distribution"), in whole numbers: every column of a row's table holds 2 ** 24 of 2 ** 32 shares,
-    the lower ones its own outcome's, the rest another's.
+    distribution"), in whole numbers: every column of a row's table holds one part in C of 2 ** 32
+    shares, the lower ones its own outcome's, the rest another's.
 
     Args:
-        probabilities: (256, 256): row by row, those of outcomes 0..255; every row sums to 1.
+        probabilities: (R, C), C a power of two: row by row, those of outcomes 0..C - 1; every row
+            sums to 1.
 
     Returns:
-        (256, 256): the number of a column's own shares in the upper 24 bits (a full column names
-        itself), the other outcome in the lower 8.
+        (R, C): the number of a column's own shares (a full column names itself) times C, plus the
+        other outcome.
     """
     shares = np.round(probabilities * 2**32).astype(np.int64)
     most = shares.argmax(axis=1)
@@ -97,7 +98,7 @@ def alias_tables(probabilities: NDArray[np.float64]) -> Table:
 @numba.njit(cache=True)
 def _alias_tables(shares: NDArray[np.int64]) -> Table:
     rows, columns = shares.shape
-    full = 1 << _SHARE_BITS
+    full = (1 << 32) // columns
     tables = np.empty((rows, columns), dtype=np.uint32)
     short, ample = np.empty(columns, np.int64), np.empty(columns, np.int64)
     for row in range(rows):
@@ -113,7 +114,7 @@ def _alias_tables(shares: NDArray[np.int64]) -> Table:
         while shorts:
             shorts -= 1
             column, giver = short[shorts], ample[amples - 1]
-            tables[row, column] = (left[column] << _COLUMN_BITS) | giver
+            tables[row, column] = left[column] * columns + giver
             left[giver] -= full - left[column]
             if left[giver] < full:
                 amples -= 1
@@ -136,17 +137,51 @@ def transform(
         tables: of `alias_tables`.
         drawn: (N,); receives the draws.
     """
-    words = np.empty(BLOCK, dtype=np.uint32)
+    words, entries = np.empty(BLOCK, dtype=np.uint32), np.empty(BLOCK, dtype=np.uint32)
     for first in range(0, values.size, BLOCK):
         fill(key, first, words)
         part, result = values[first : first + BLOCK], drawn[first : first + BLOCK]
+        # Two loops, because the compiler handles several values at once only where none is looked
+        # up.
         for place in range(part.size):
-            column = words[place] >> np.uint32(_SHARE_BITS)
-            entry = tables[np.int64(part[place]), np.int64(column)]
-            own = (words[place] & np.uint32((1 << _SHARE_BITS) - 1)) < (
-                entry >> np.uint32(_COLUMN_BITS)
-            )
-            result[place] = np.uint8(column) if own else np.uint8(entry)
+            column = words[place] >> np.uint32(32 - _COLUMN_BITS)
+            entries[place] = tables[np.uint64(part[place]), np.uint64(column)]
+        for place in range(part.size):
+            result[place] = np.uint8(_outcome(entries[place], words[place], _COLUMN_BITS))
+
+
+@numba.njit(cache=True, inline="always")
+def _outcome(entry: np.uint32, word: np.uint32, bits: int) -> np.int32:
+    """What a word draws from its column's entry in a row of 2 ** bits columns."""
+    column = word >> np.uint32(32 - bits)
+    own = word & np.uint32((1 << (32 - bits)) - 1)
+    other = entry & np.uint32((1 << bits) - 1)
+    return np.int32(column) if own < entry >> np.uint32(bits) else np.int32(other)
+
+
+@numba.njit(cache=True, nogil=True)
+def shift(
+    values: NDArray[np.uint8], key: np.uint64, table: Table, shifted: NDArray[np.uint8]
+) -> None:
+    """Add a draw to every value, and clip.
+
+    Args:
+        values: (N,).
+        key: of `draw_key`.
+        table: (512,), a row of `alias_tables`; outcome 256 adds nothing.
+        shifted: (N,); receives the sums.
+    """
+    words, entries = np.empty(BLOCK, dtype=np.uint32), np.empty(BLOCK, dtype=np.uint32)
+    for first in range(0, values.size, BLOCK):
+        fill(key, first, words)
+        part, result = values[first : first + BLOCK], shifted[first : first + BLOCK]
+        for place in range(part.size):
+            entries[place] = table[np.uint64(words[place] >> np.uint32(32 - _SHIFT_BITS))]
+        for place in range(part.size):
+            added = _outcome(entries[place], words[place], _SHIFT_BITS) - np.int32(256)
+            total = np.int32(part[place]) + added
+            total = np.int32(0) if total < 0 else total
+            result[place] = np.uint8(np.int32(255) if total > 255 else total)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -17,7 +17,7 @@ Numbers = NDArray[np.floating[Any]]
 def half_gaussian(sigma: float) -> NDArray[np.float64]:
     """Weights at 0, 1, ... pixels of a Gaussian that ends at four sigma and sums to 1.
 
-    At its end are as many zeros as `blur_row` needs.
+    At its end are as many zeros as mixing four pairs, and then two at a time, needs.
 
     Raises:
         ValueError: sigma is not 0.01 to 1000.
@@ -30,66 +30,47 @@ def half_gaussian(sigma: float) -> NDArray[np.float64]:
     return np.pad(np.array(weights) / total, (0, missing))
 
 
-def blurred(plane: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """A Gaussian blur of (H, W); edge values repeat beyond the edge."""
-    result = np.empty(plane.shape, dtype=np.float32)
-    _blur(plane, half_gaussian(sigma).astype(np.float32), result)
-    return result
+def blur(plane: NDArray[np.float32], sigma: float) -> None:
+    """A Gaussian blur of (H, W), in place; edge values repeat beyond the edge."""
+    _blur(plane, half_gaussian(sigma).astype(np.float32))
 
 
 @numba.njit(cache=True, nogil=True)
-def _blur(
-    plane: NDArray[np.float32], weights: NDArray[np.float32], result: NDArray[np.float32]
-) -> None:
-    reach = len(weights) - 1
-    window = np.empty((2 * reach + 1, plane.shape[1]), dtype=np.float32)
-    down = np.empty(plane.shape[1] + 2 * reach, dtype=np.float32)
-    for row in range(-2 * reach, 0):
-        blur_row(plane, row, 1, weights, window, down, result[0])
-    for row in range(len(plane)):
-        blur_row(plane, row, 1, weights, window, down, result[row])
+def _blur(plane: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+    (height, width), reach = plane.shape, len(weights) - 1
+    # Rows as they were, because those above are overwritten.
+    window = np.empty((2 * reach + 1, width), dtype=np.float32)
+    down = np.empty(width + 2 * reach, dtype=np.float32)
+    before, after = np.empty(reach + 1, dtype=np.uint64), np.empty(reach + 1, dtype=np.uint64)
+    for row in range(-2 * reach, height):
+        window[(row + reach) % len(window)] = plane[min(max(row + reach, 0), height - 1)]
+        if row >= 0:
+            for tap in range(reach + 1):
+                before[tap] = np.uint64((row - tap) % len(window) * width)
+                after[tap] = np.uint64((row + tap) % len(window) * width)
+            _mix_pairs(window.reshape(-1), before, after, weights, down[reach : reach + width])
+            blur_along(down, 1, weights, plane[row])
 
 
 @numba.njit(cache=True)
-def blur_row(
-    source: NDArray[np.generic],
-    row: int,
-    step: int,
-    weights: Numbers,
-    window: Numbers,
-    down: Numbers,
-    blurred_row: Numbers,
-) -> None:
-    """Blur one row after the other, from -2 reach on; below 0 only the window is filled.
+def blur_along(line: Numbers, step: int, weights: Numbers, blurred: Numbers) -> None:
+    """Blur a row; its edges repeat.
 
     Args:
-        source: (H, N), edges repeat.
-        row: which one.
+        line: (N + 2 step reach,); the row is in the middle, the edges are filled in.
         step: values from a pixel to the next; 3 for RGB.
         weights: of `half_gaussian`, (reach + 1,), in the precision to work in.
-        window: (2 reach + 1, N), kept from row to row.
-        down: (N + 2 step reach,), scratch.
-        blurred_row: (N,); receives the row.
+        blurred: (N,); receives the row.
     """
-    size, reach = source.shape[1], len(weights) - 1
-    pad = reach * step
-    lowest = window[(row + reach) % len(window)]
-    lowest[:] = source[min(max(row + reach, 0), len(source) - 1)]
-    if row < 0:
-        return
-    before, after = np.empty(reach + 1, dtype=np.uint64), np.empty(reach + 1, dtype=np.uint64)
-    for tap in range(reach + 1):
-        before[tap] = np.uint64((row - tap) % len(window) * size)
-        after[tap] = np.uint64((row + tap) % len(window) * size)
-    inner = down[pad : pad + size]
-    _mix_pairs(window.reshape(-1), before, after, weights, inner)
+    pad, size = (len(weights) - 1) * step, blurred.size
     for place in range(pad):
-        down[place] = inner[place % step]
-        down[pad + size + place] = inner[size - step + place % step]
-    for tap in range(reach + 1):
+        line[place] = line[pad + place % step]
+        line[pad + size + place] = line[pad + size - step + place % step]
+    before, after = np.empty(len(weights), np.uint64), np.empty(len(weights), np.uint64)
+    for tap in range(len(weights)):
         before[tap] = np.uint64(pad - tap * step)
         after[tap] = np.uint64(pad + tap * step)
-    _mix_pairs(down, before, after, weights, blurred_row)
+    _mix_pairs(line, before, after, weights, blurred)
 
 
 @numba.njit(cache=True)

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corruptions.chance import fill
-from corruptions.gaussian import blur_row, half_gaussian
+from corruptions.gaussian import blur_along, half_gaussian
 from corruptions.pixels import Floats, Image, gaussian, to_bytes
+from corruptions.rounding import round_down
 
 _CHANNELS = 3
-_BLOCK = 64  # values rounded at once; few blocks have a whole number among them
-_ROUNDING = 1e-10  # more than sums of doubles are off, in grey levels
+_ROUNDING = np.float64(1e-10)  # more than sums of doubles are off, in grey levels
 
 
 def soften(image: Image, sigma: float) -> Image:
@@ -44,30 +44,48 @@ def _losses(sigma: float) -> NDArray[np.uint8]:
 
 @numba.njit(cache=True, nogil=True)
 def _soften(image: Image, weights: Floats, losses: NDArray[np.uint8], softened: Image) -> None:
-    size, reach = image.shape[1], len(weights) - 1
-    window = np.empty((2 * reach + 1, size))
-    down, blurred = np.empty(size + 2 * _CHANNELS * reach), np.empty(size)
-    for row in range(-2 * reach, len(image)):
-        blur_row(image, row, _CHANNELS, weights, window, down, blurred)
-        if row >= 0:
-            _round_down(blurred, losses, softened[row])
+    (height, size), reach = image.shape, len(weights) - 1
+    pad = _CHANNELS * reach
+    down, blurred = np.empty(size + 2 * pad), np.empty(size)
+    before, after = np.empty(reach + 1, dtype=np.uint64), np.empty(reach + 1, dtype=np.uint64)
+    for row in range(height):
+        for tap in range(reach + 1):
+            before[tap] = np.uint64(max(row - tap, 0) * size)
+            after[tap] = np.uint64(min(row + tap, height - 1) * size)
+        _mix_rows(image.reshape(-1), before, after, weights, down[pad : pad + size])
+        blur_along(down, _CHANNELS, weights, blurred)
+        round_down(blurred, _ROUNDING, losses, softened[row])
 
 
 @numba.njit(cache=True)
-def _round_down(values: Floats, losses: NDArray[np.uint8], rounded: Image) -> None:
-    """Round down; whole numbers, as flat areas have them, like the original does."""
-    for first in range(0, values.size, _BLOCK):
-        part, result = values[first : first + _BLOCK], rounded[first : first + _BLOCK]
-        exact = np.int32(0)
-        for place in range(part.size):
-            value = part[place] + _ROUNDING
-            level = np.int32(value)
-            result[place] = np.uint8(level)
-            exact += np.int32(value - np.float64(level) < 2 * _ROUNDING)
-        if exact:
-            for place in range(part.size):
-                if part[place] + _ROUNDING - np.float64(result[place]) < 2 * _ROUNDING:
-                    result[place] -= losses[result[place]]
+def _mix_rows(
+    values: Image,
+    before: NDArray[np.uint64],
+    after: NDArray[np.uint64],
+    weights: Floats,
+    total: Floats,
+) -> None:
+    """Weighted sum of a row (at before[0]) and, in pairs, four or more above and below it."""
+    a0, a1, a2, a3, a4 = before[0], before[1], before[2], before[3], before[4]
+    b1, b2, b3, b4 = after[1], after[2], after[3], after[4]
+    w0, w1, w2, w3, w4 = weights[0], weights[1], weights[2], weights[3], weights[4]
+    for place in range(np.uint64(total.size)):
+        near = w1 * _both(values, a1 + place, b1 + place)
+        near += w2 * _both(values, a2 + place, b2 + place)
+        far = w3 * _both(values, a3 + place, b3 + place)
+        far += w4 * _both(values, a4 + place, b4 + place)
+        total[place] = w0 * np.float64(values[a0 + place]) + (near + far)
+    for tap in range(5, len(weights), 2):
+        a1, a2, b1, b2 = before[tap], before[tap + 1], after[tap], after[tap + 1]
+        w1, w2 = weights[tap], weights[tap + 1]
+        for place in range(np.uint64(total.size)):
+            near = w1 * _both(values, a1 + place, b1 + place)
+            total[place] += near + w2 * _both(values, a2 + place, b2 + place)
+
+
+@numba.njit(cache=True, inline="always")
+def _both(values: Image, one: np.uint64, other: np.uint64) -> np.float64:
+    return np.float64(np.int32(values[one]) + np.int32(values[other]))
 
 
 def shuffle_pixels(image: Image, keys: Sequence[np.uint64], max_shift: int) -> Image:
@@ -94,14 +112,26 @@ def shuffle_pixels(image: Image, keys: Sequence[np.uint64], max_shift: int) -> I
 
 @numba.njit(cache=True, nogil=True)
 def _shuffle(pixels: NDArray[np.uint32], key: np.uint64, max_shift: int) -> None:
-    height, width = pixels.shape
+    (height, width), flat = pixels.shape, pixels.reshape(-1)
     even_width = width + width % 2
-    words = np.empty(even_width, dtype=np.uint32)
-    choices = np.uint32(2 * max_shift)
+    words, partners = np.empty(even_width, np.uint32), np.empty(width, np.uint32)
     for row in range(height - max_shift, max_shift, -1):
         fill(key, row * even_width, words)
-        for column in range(width - max_shift, max_shift, -1):
-            word = words[column]
-            down = np.int64(((word >> np.uint32(16)) * choices) >> np.uint32(16)) - max_shift
-            across = np.int64(((word & np.uint32(0xFFFF)) * choices) >> np.uint32(16)) - max_shift
-            pixels[row, column] = pixels[np.uint64(row + down), np.uint64(column + across)]
+        _choose(words, max_shift, row * width, width, partners)
+        line = pixels[row]
+        for column in range(np.uint64(width - max_shift), np.uint64(max_shift), -1):
+            line[column] = flat[np.uint64(partners[column])]
+
+
+@numba.njit(cache=True)
+def _choose(
+    words: NDArray[np.uint32], max_shift: int, start: int, width: int, partners: NDArray[np.uint32]
+) -> None:
+    """Where the partners of a row's pixels are; the first pixel of the row is at `start`."""
+    choices, row = np.uint32(2 * max_shift), np.uint32(width)
+    first = np.uint32(start - max_shift * width - max_shift)
+    for column in range(width):
+        word = words[column]
+        down = np.uint32(((word >> np.uint32(16)) * choices) >> np.uint32(16))
+        across = np.uint32(((word & np.uint32(0xFFFF)) * choices) >> np.uint32(16))
+        partners[column] = np.uint32(first + np.uint32(column) + down * row + across)

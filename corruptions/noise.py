@@ -1,6 +1,6 @@
 """Noise of the sensor: four ways in which single values go wrong, each channel by itself.
 
-Three are tables: what becomes of a byte, for each of the 256 bytes, with which probability.
+Three are tables of probabilities: of what is added to a byte, or of what becomes of each byte.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from corruptions.chance import Table, alias_tables, draw_key, strike, transform
+from corruptions.chance import Table, alias_tables, draw_key, shift, strike, transform
 from corruptions.draws import number
 from corruptions.pixels import Floats, Image, to_bytes
 
@@ -31,7 +31,10 @@ def gaussian_noise(image: Image, rng: np.random.Generator, *, deviation: float) 
     Raises:
         ValueError: it is not 0.0001 to 100.
     """
-    return _draw(image, rng, _gaussian, number("deviation", deviation, 1e-4, 100))
+    table = _tables(_gaussian, number("deviation", deviation, 1e-4, 100))[0]
+    noisy = np.empty(image.shape, dtype=np.uint8)
+    shift(image.reshape(-1), draw_key(rng), table, noisy.reshape(-1))
+    return noisy
 
 
 def shot_noise(image: Image, rng: np.random.Generator, *, photons: float) -> Image:
@@ -104,22 +107,23 @@ def _draw(
 
 @lru_cache(maxsize=20)
 def _tables(law: Callable[[float], Floats], parameter: float) -> Table:
-    """The law's tables, 256 KB, kept for the next image."""
+    """The law's tables, at most 256 KB, kept for the next image."""
     return alias_tables(law(parameter))
 
 
 def _gaussian(deviation: float) -> Floats:
-    """Probability of each outcome (columns) for each byte (rows), (256, 256)."""
-    return _between(stats.norm.cdf((_LEVELS[1:] - _LEVELS[:, None]) / (255 * deviation)))
+    """Probability of adding -256..255, (1, 512); what is beyond black and white counts as one."""
+    return _between(stats.norm.cdf(np.arange(-255, 256)[None] / (255 * deviation)))
 
 
 def _speckle(deviation: float) -> Floats:
+    """Probability of each outcome (columns) for each byte (rows), (256, 256)."""
     levels = np.maximum(_LEVELS, 1e-6)[:, None]  # black stays black
     return _between(stats.norm.cdf((_LEVELS[1:] / levels - 1) / deviation))
 
 
 def _between(below: Floats) -> Floats:
-    """Probabilities of 0..255 from those of being below 1..255."""
+    """Probabilities of all outcomes in a row from those of being below all but the first."""
     return np.diff(below, axis=1, prepend=0.0, append=1.0)
 
 

@@ -1,5 +1,6 @@
 """A fractal cloud, for fog."""
 
+import cv2
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +36,11 @@ def plasma(height: int, width: int, key: np.uint64, *, decay: float) -> Grid:
     side, amplitude = 1, _FIRST_AMPLITUDE
     grid = np.zeros((1, 1), dtype=np.float32)
     while side < min(size, _WHOLE):
-        grid = _finer(np.pad(grid, (_BEFORE, _AFTER), mode="wrap"), side, key, amplitude)
+        grid = _finer(_wrapped(grid), side, key, amplitude)
         grid = grid[_BEFORE:-_AFTER, _BEFORE:-_AFTER]
         side, amplitude = 2 * side, amplitude / decay**2
     low, high = grid.min(), grid.max()
-    grid = np.pad(grid, (_BEFORE, _AFTER), mode="wrap")
+    grid = _wrapped(grid)
     while side < size:
         factor = size // side
         rows, columns = -(-height // factor), -(-width // factor)
@@ -52,6 +53,11 @@ def plasma(height: int, width: int, key: np.uint64, *, decay: float) -> Grid:
     cloud -= low
     cloud /= high - low
     return cloud
+
+
+def _wrapped(grid: Grid) -> Grid:
+    wrapped = cv2.copyMakeBorder(grid, _BEFORE, _AFTER, _BEFORE, _AFTER, cv2.BORDER_WRAP)
+    return np.asarray(wrapped, dtype=np.float32)
 
 
 def _finer(corners: Grid, side: int, key: np.uint64, amplitude: float) -> Grid:
@@ -140,8 +146,9 @@ def _draw(
     end = min(_BEFORE + side, draws.size)
     for column in range(_BEFORE):
         draws[column] = _centred(words[(column - _BEFORE) % side], scale)
-    for column in range(_BEFORE, end):
-        draws[column] = _centred(words[column - _BEFORE], scale)
+    own = draws[_BEFORE:end]
+    for column in range(own.size):
+        own[column] = _centred(words[column], scale)
     for column in range(end, draws.size):
         draws[column] = _centred(words[(column - _BEFORE) % side], scale)
 

@@ -64,8 +64,8 @@ def _cut_out(
             above = noise[upper, place]
             mixed[place] = above + share * (noise[upper + 1, place] - above)
         for column in range(flakes.shape[1]):
-            left = columns[column] - columns[0]
-            value = mixed[left] + column_shares[column] * (mixed[left + 1] - mixed[left])
+            left = np.uint64(columns[column] - columns[0])
+            value = mixed[left] + column_shares[column] * (mixed[left + np.uint64(1)] - mixed[left])
             flakes[row, column] = 0 if value < threshold else min(value, np.float32(1))
 
 

@@ -5,13 +5,13 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from corruptions.gaussian import blurred
+from corruptions.gaussian import blur
 from corruptions.pixels import Image, unit_table
+from corruptions.relief import relief
 
 Plane = NDArray[np.float32]
 
 _WATER_COLOUR = np.array([175, 238, 238]) / 255  # pale turquoise
-_WATER_REACH = 20  # pixels from an outline beyond which water is evenly lit
 _EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 _MUD_COLOUR = np.array([63, 42, 20]) / 255  # brown
 _MUD_EDGE = 0.8  # thinner mud is not seen
@@ -36,17 +36,13 @@ def splash_water(
     """
     layer = np.empty(noise.shape, dtype=np.uint8)
     _pour(noise.reshape(-1), np.array([mean, deviation, threshold], np.float32), layer.reshape(-1))
-    outlines = cv2.Canny(layer, 50, 150)
-    distance = cv2.distanceTransform(cv2.bitwise_not(outlines), cv2.DIST_L2, 5)
-    relief = np.empty(layer.shape, dtype=np.uint8)
-    _smooth(np.asarray(distance, dtype=np.float32), np.float32(_WATER_REACH), relief)
-    embossed = cv2.filter2D(cv2.equalizeHist(relief), cv2.CV_8U, _EMBOSS)
-    lit = np.asarray(
-        cv2.multiply(layer, cv2.blur(embossed, (3, 3)), dtype=cv2.CV_32F), dtype=np.float32
-    )
-    brightest = max(float(lit.max()), 1.0)
+    equalised = cv2.equalizeHist(relief(np.asarray(cv2.Canny(layer, 50, 150), dtype=np.uint8)))
+    embossed = cv2.filter2D(equalised, cv2.CV_8U, _EMBOSS)
+    lit = np.asarray(cv2.blur(embossed, (3, 3)), dtype=np.uint8)
+    brightest = max(int(_brightest(layer.reshape(-1), lit.reshape(-1))), 1)
     splashed = image.copy()
-    _add_water(lit, (255 * strength / brightest * _WATER_COLOUR).astype(np.float32), splashed)
+    light = (255 * strength / brightest * _WATER_COLOUR).astype(np.float32)
+    _add_water(layer, lit, light, splashed.reshape(len(image), -1))
     return splashed
 
 
@@ -60,33 +56,25 @@ def _pour(noise: Plane, law: Plane, layer: Image) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _smooth(distance: Plane, reach: np.float32, relief: NDArray[np.uint8]) -> None:
-    """Mean of the distances, cut at the reach, of 3 x 3 pixels, reflected at the edges."""
-    height, width = distance.shape
-    column = np.empty(width + 2, dtype=np.float32)
-    for row in range(height):
-        above, own = distance[abs(row - 1)], distance[row]
-        below = distance[row + 1 if row + 1 < height else height - 2]
-        for place in range(width):
-            two = min(above[place], reach) + min(below[place], reach)
-            column[place + 1] = min(own[place], reach) + two
-        column[0], column[width + 1] = column[2], column[width - 1]
-        result = relief[row]
-        for place in range(width):
-            nine = column[place] + column[place + 1] + column[place + 2]
-            result[place] = np.uint8(np.int32(nine / np.float32(9)))
+def _brightest(layer: Image, lit: Image) -> np.int32:
+    most = np.int32(0)
+    for place in range(layer.size):
+        most = max(most, np.int32(layer[place]) * np.int32(lit[place]))
+    return most
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_water(lit: Plane, light: Plane, splashed: Image) -> None:
-    white = np.float32(255)
-    for row in range(splashed.shape[0]):
-        for column in range(splashed.shape[1]):
-            water = lit[row, column]
-            if water > 0:
-                for channel in range(3):
-                    wet = np.float32(splashed[row, column, channel]) + water * light[channel]
-                    splashed[row, column, channel] = np.uint8(np.int32(min(wet, white)))
+def _add_water(layer: Image, lit: Image, light: Plane, splashed: Image) -> None:
+    added = np.empty(splashed.shape[1], dtype=np.float32)
+    for row in range(len(splashed)):
+        for column in range(layer.shape[1]):
+            water = np.float32(np.int32(layer[row, column]) * np.int32(lit[row, column]))
+            for channel in range(3):
+                added[3 * column + channel] = water * light[channel]
+        values = splashed[row]
+        for place in range(values.size):
+            wet = np.float32(values[place]) + added[place]
+            values[place] = np.uint8(np.int32(min(wet, np.float32(255))))
 
 
 def splash_mud(image: Image, noise: Plane, threshold: float, sigma: float) -> Image:
@@ -94,11 +82,12 @@ def splash_mud(image: Image, noise: Plane, threshold: float, sigma: float) -> Im
 
     Args:
         image: RGB, (H, W, 3).
-        noise: (H, W).
+        noise: (H, W); used up.
         threshold: less of it is no drop.
         sigma: softness of the mud's edges, in pixels.
     """
-    mud = blurred((noise > np.float32(threshold)).astype(np.float32), sigma)
+    mud = np.greater(noise, np.float32(threshold), out=noise)
+    blur(mud, sigma)
     splashed = image.copy()
     _add_mud(mud, _MUD_COLOUR, unit_table(), splashed)
     return splashed

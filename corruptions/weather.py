@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from corruptions.chance import draw_key, normals
 from corruptions.colours import raise_value
 from corruptions.draws import number
-from corruptions.gaussian import blurred
+from corruptions.gaussian import blur
 from corruptions.ice import cut_frost, lay_frost
 from corruptions.pixels import Image
 from corruptions.plasma import plasma
@@ -204,7 +204,8 @@ def spatter(
         ValueError: the deviation is not 0.0001 to 100, or a sigma not 0.01 to 1000.
     """
     deviation = number("deviation", deviation, 1e-4, 100)
-    noise = blurred(normals(draw_key(rng), image.shape[:2]), sigma)
+    noise = normals(draw_key(rng), image.shape[:2])
+    blur(noise, sigma)
     if mud_sigma:
         return splash_mud(image, noise, (threshold - mean) / deviation, mud_sigma)
     return splash_water(

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from corruptions.draws import number, whole
 from corruptions.pixels import Image
+from corruptions.rounding import round_down
+from corruptions.vectors import EIGHT, mix_eight
 
 _CHANNELS = 3
 _ROUNDING = np.float32(4e-5)  # more than float32 means of 17 bytes are off, in grey levels
@@ -136,50 +138,46 @@ def _losses(layers: int) -> NDArray[np.uint8]:
 
 @numba.njit(cache=True, nogil=True)
 def _average(image: Image, plan: _Plan, losses: NDArray[np.uint8], averaged: Image) -> None:
+    """Widen every source row once a layer; two neighbours make the rows between them."""
     size, layers = image.shape[1], len(plan.rows)
-    taller, total = np.empty(size, dtype=np.float32), np.empty(size, dtype=np.float32)
+    wide, total = np.empty((layers, 2, size), np.float32), np.empty(size, np.float32)
+    widened = np.full(layers, -1)  # the last row of which `wide` has the widened one
+    scale = np.float32(1 / (layers + 2))
     for row in range(len(image)):
         for place in range(size):
             total[place] = np.float32(2) * np.float32(image[row, place])
         for layer in range(layers):
-            pieces = plan.pieces[plan.ends[layer] : plan.ends[layer + 1]]
-            start, stop = pieces[0, 2], size + pieces[-1, 2] + _CHANNELS
             upper = plan.rows[layer, row]
-            _mix_rows(
-                image[upper, start:stop],
-                image[upper + 1, start:stop],
-                plan.row_shares[layer, row],
-                taller[start:stop],
-            )
-            _add_stretched(taller, plan.shares[layer], pieces, total)
-        _finish(total, layers + 2, losses, averaged[row])
+            pieces = plan.pieces[plan.ends[layer] : plan.ends[layer + 1]]
+            for source in range(max(upper, widened[layer] + 1), upper + 2):
+                _widen(image[source], plan.shares[layer], pieces, wide[layer, source % 2])
+            widened[layer] = upper + 1
+            above, below = wide[layer, upper % 2], wide[layer, (upper + 1) % 2]
+            _add_mix(above, below, plan.row_shares[layer, row], total)
+        for place in range(size):
+            total[place] *= scale
+        round_down(total, _ROUNDING, losses, averaged[row])
 
 
 @numba.njit(cache=True)
-def _mix_rows(upper: Image, lower: Image, share: np.float32, mixed: Row) -> None:
-    rest = np.float32(1) - share
-    for place in range(mixed.size):
-        mixed[place] = rest * np.float32(upper[place]) + share * np.float32(lower[place])
-
-
-@numba.njit(cache=True)
-def _add_stretched(taller: Row, shares: Row, pieces: NDArray[np.int64], total: Row) -> None:
-    # Unsigned indices, because numba checks signed ones for counting from the end, which keeps the
-    # compiler from handling eight values at once.
+def _widen(line: Image, shares: Row, pieces: NDArray[np.int64], wide: Row) -> None:
+    eight, next_pixel = np.uint64(EIGHT), np.uint64(_CHANNELS)
     for piece in range(len(pieces)):
-        lead = np.uint64(pieces[piece, 2])
-        for place in range(np.uint64(pieces[piece, 0]), np.uint64(pieces[piece, 1])):
-            left = taller[place + lead]
-            right = taller[place + lead + np.uint64(_CHANNELS)]
-            total[place] += left + shares[place] * (right - left)
+        start, stop, lead = pieces[piece]
+        ahead, place = np.uint64(lead), np.uint64(start)
+        # Whole eights, as far as they fit. What is too much is overwritten by the next piece.
+        limit = np.uint64(min(line.size, line.size - lead - _CHANNELS))
+        while place < np.uint64(stop) and place + eight <= limit:
+            left = place + ahead
+            mix_eight(line, left, left + next_pixel, shares, place, wide)
+            place += eight
+        for rest in range(place, np.uint64(stop)):
+            one = np.float32(line[rest + ahead])
+            other = np.float32(line[rest + ahead + next_pixel])
+            wide[rest] = one + shares[rest] * (other - one)
 
 
 @numba.njit(cache=True)
-def _finish(total: Row, count: int, losses: NDArray[np.uint8], averaged: Image) -> None:
-    """Round down; where the mean is a whole number, as in flat areas, like the original does."""
-    scale = np.float32(1 / count)
+def _add_mix(above: Row, below: Row, share: np.float32, total: Row) -> None:
     for place in range(total.size):
-        mean = total[place] * scale + _ROUNDING
-        level = np.int32(mean)
-        whole = mean - np.float32(level) < np.float32(2) * _ROUNDING
-        averaged[place] = np.uint8(level) - (losses[level] & np.uint8(whole))
+        total[place] += above[place] + share * (below[place] - above[place])
