@@ -44,8 +44,6 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 	.venv-imaug/bin/python -m pip install --quiet --requirement benchmarks/speed/requirements-imaug.txt
 	touch $@
 
-# numba compiles a file's functions anew when that file changes, but not when only a function does
-# that they call in another file.
 clean-compiled:
 	find corruptions cvgl_bench \( -name '*.nbi' -o -name '*.nbc' \) -delete
 

@@ -25,6 +25,7 @@ import numpy as np
 from corruptions import published, published_weather
 from corruptions.blur import defocus_blur, glass_blur, motion_blur, zoom_blur
 from corruptions.codecs import CODECS, PILLOW, Codec
+from corruptions.compiled import forget_stale
 from corruptions.digital import contrast, jpeg_compression, pixelate
 from corruptions.inputs import as_rgb
 from corruptions.noise import gaussian_noise, impulse_noise, shot_noise, speckle_noise
@@ -35,6 +36,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+forget_stale(Path(__file__).parent)
 
 __all__ = [
     "CODECS",
