@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cvgl_bench.datasets.cvtown import GENERATOR_VERSION, LOCATION_FIELDS
 from cvgl_bench.suite import Suite
 
 
@@ -46,11 +47,18 @@ def make_cvusa(tmp_path):
 
 @pytest.fixture
 def make_town_folder(make_cvusa):
-    """A function that writes a fake CVTown folder (CVUSA's layout and a town.json)."""
+    """A function that writes a fake CVTown folder: the area val in the size small."""
 
     def make(pairs=3, **options):
-        root = make_cvusa(pairs, name="town", **options)
-        (root / "town.json").write_text(json.dumps({"seed": 7, "generator_version": 1}))
+        root = make_cvusa(pairs, name="town", positions=False, **options)
+        page = {"form": "pairs", "size": "small", "seed": 7, "pairs": pairs}
+        (root / "val.json").write_text(json.dumps(page | {"generator_version": GENERATOR_VERSION}))
+        with (root / "split_locations" / "val.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(LOCATION_FIELDS)
+            writer.writerows(
+                [f"{i + 1:07d}", 40 + i, -30 - i, 40.5 + i, -30.5 - i] for i in range(pairs)
+            )
         return root
 
     return make

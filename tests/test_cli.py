@@ -40,7 +40,7 @@ def test_every_command_has_help(name):
 def town(make_town_folder, suite_file):
     """A fake town with its own small suite file."""
     root = make_town_folder(3)
-    return root, suite_file(name="small-town-c", dataset="cvtown")
+    return root, suite_file(name="small-town-c", dataset="cvtown", split="val-small")
 
 
 def test_the_whole_way_from_a_data_set_to_a_leaderboard(town, tmp_path):
@@ -175,7 +175,9 @@ def test_a_reference_of_another_profile_is_refused(town, suite_file, tmp_path):
     root, suite = town
     options = ("--model", "random", "--data", root, "--on-the-fly", "--out", tmp_path / "run")
     assert run("evaluate", suite, *options).exit_code == 0
-    published = suite_file(name="small-town-c", dataset="cvtown", profile="published")
+    published = suite_file(
+        name="small-town-c", dataset="cvtown", split="val-small", profile="published"
+    )
     reference = ("--reference", tmp_path / "run" / "record.json")
     result = run("evaluate", published, *options[:-1], tmp_path / "other", *reference)
     assert result.exit_code == 1

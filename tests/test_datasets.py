@@ -1,8 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.io import savemat
 
 from cvgl_bench.datasets import DATASETS, load_dataset
+from cvgl_bench.datasets.cvtown import AREAS, GENERATOR_VERSION, SPLITS
 from cvgl_bench.errors import DataError
 
 
@@ -132,21 +135,53 @@ def test_a_cvact_list_that_is_no_matlab_file_is_refused(tmp_path, content):
         load_dataset("cvact", tmp_path, "val")
 
 
-def test_a_town_needs_its_town_file(make_town_folder, make_cvusa):
-    assert load_dataset("cvtown", make_town_folder(2), "val").name == "cvtown"
-    with pytest.raises(DataError, match="cvgl-bench town"):
-        load_dataset("cvtown", make_cvusa(2), "val")
-
-
-def test_a_split_of_the_town_is_one_town(make_town_folder):
+def test_a_split_of_a_suite_is_one_town_of_one_size(make_town_folder):
     root = make_town_folder(2)
-    (root / "town.json").write_text('{"seed": 9, "generator_version": 1}')
-    with pytest.raises(DataError, match="seed 9, drawn by version 1; the split 'val'"):
+    dataset = load_dataset("cvtown", root, "val-small")
+    assert dataset.name == "cvtown"
+    second = dataset.pairs[1]
+    assert (second.ground_position.latitude, second.ground_position.longitude) == (41.5, -31.5)
+    assert (second.aerial_position.latitude, second.aerial_position.longitude) == (41, -31)
+    with pytest.raises(DataError, match=r"in size small, .* 'val' is the one .* in size cvusa"):
         load_dataset("cvtown", root, "val")
-    assert len(load_dataset("cvtown", root, "any").pairs) == 2
-    (root / "town.json").write_text("[]")
-    with pytest.raises(DataError, match="not what cvgl-bench town wrote"):
-        load_dataset("cvtown", root, "any")
+    for field, value in (("seed", 9), ("generator_version", GENERATOR_VERSION - 1)):
+        page = json.loads((root / "val.json").read_text())
+        (root / "val.json").write_text(json.dumps(page | {field: value}))
+        with pytest.raises(DataError, match="the split 'val-small' is the one with seed 7"):
+            load_dataset("cvtown", root, "val-small")
+        if field == "seed":
+            assert len(load_dataset("cvtown", root, "any-val").pairs) == 2
+    with pytest.raises(DataError, match="drawn by version"):
+        load_dataset("cvtown", root, "any-val")
+
+
+def test_every_split_names_an_area_and_says_how_to_make_it(tmp_path):
+    assert {wanted.area for wanted in SPLITS.values()} == set(AREAS)
+    for split, wanted in SPLITS.items():
+        with pytest.raises(DataError, match=f"cvgl-bench town --out .* --split {wanted.area}"):
+            load_dataset("cvtown", tmp_path, split)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("val.json", "[]", "not what cvgl-bench town wrote"),
+        ("val.json", "{}", "not what cvgl-bench town wrote"),
+        ("splits/val-19zl.csv", "", "lists 0 pairs where 2 were made"),
+        ("splits/val-19zl.csv", "a\nb\n", "two paths were expected"),
+        ("splits/val-19zl.csv", "../a.jpg,b.jpg\nc,d\n", "not inside"),
+        ("split_locations/val.csv", "0000001,1,2,3,4\n", "line 1: its header is not"),
+        ("split_locations/val.csv", "{header}0000001,1,2,3,x\n", "line 2: could not convert"),
+        ("split_locations/val.csv", "{header}0000001,1,2\n", "line 2: not enough values"),
+        ("split_locations/val.csv", "{header}0000001,1,2,3,4\n", "'0000002' has no position"),
+    ],
+)
+def test_a_damaged_town_is_refused(make_town_folder, file, text, told):
+    root = make_town_folder(2)
+    header = (root / "split_locations/val.csv").read_text().splitlines()[0] + "\n"
+    (root / file).write_text(text.replace("{header}", header))
+    with pytest.raises(DataError, match=told):
+        load_dataset("cvtown", root, "val-small")
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -21,6 +21,7 @@ from cvgl_bench.models import load
 from cvgl_bench.record import CellRanks, read_ranks
 from cvgl_bench.scores import recall_at
 from cvgl_bench.suite import load_suite
+from cvgl_bench.town.order import SIZES, Order
 from cvgl_bench.town.world import write_town
 
 Device = Literal["cpu", "cuda"]
@@ -47,7 +48,8 @@ def main() -> None:
     options = parser.parse_args()
     first, second = (cast(Device, device) for device in options.devices)
     with tempfile.TemporaryDirectory() as scratch:
-        town = write_town(Path(scratch) / "town", pairs=options.pairs, seed=7)
+        town = Path(scratch) / "town"
+        write_town(Order(town, "val", options.pairs, size=SIZES["small"]))
         ours, our_speed = run_on(first, town, Path(scratch) / "first")
         theirs, their_speed = run_on(second, town, Path(scratch) / "second")
     table = {

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cvgl_bench.town.layout import build_town
+from cvgl_bench.town.layout import build_district
 from cvgl_bench.town.panorama import render_panorama
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,11 +33,12 @@ def cvusa_panorama(folder: Path) -> tuple[bytes, str] | None:
 
 def town_panorama(size: tuple[int, int], elevation_degrees: float) -> tuple[bytes, str]:
     """A rendered panorama as a JPEG file, and what it is."""
-    town = build_town(7)
+    district = build_district(7)
+    x, y = district.cameras[0].tolist()
     picture = render_panorama(
-        town,
-        town.cameras[0][0],
-        town.cameras[0][1],
+        district.street,
+        x,
+        y,
         np.random.default_rng(0),
         size=size,
         elevation_degrees=(-elevation_degrees, elevation_degrees),

@@ -29,8 +29,8 @@ def command(ctx: click.Context, out: Path, workers: int) -> None:
 
     pairs = load_suite(SUITE).pairs
     world, pictures, runs, boards = (out / name for name in ("town", SUITE, "runs", "leaderboards"))
-    _say(f"town --out {world} --pairs {pairs} --workers {workers}")
-    ctx.invoke(town.command, out=world, pairs=pairs, workers=workers)
+    _say(f"town --out {world} --split val --pairs {pairs} --size small --workers {workers}")
+    ctx.invoke(town.command, out=world, split="val", pairs=pairs, size="small", workers=workers)
     _say(f"generate {SUITE} --data {world} --out {pictures} --workers {workers}")
     ctx.invoke(generate.command, suite=SUITE, data=world, out=pictures, workers=workers)
     for model in MODELS:

@@ -1,42 +1,140 @@
-"""CVTown, the built-in world, as `cvgl-bench town` writes it: CVUSA's layout and a town.json."""
+"""CVTown, the built-in world, as `cvgl-bench town --form pairs` writes it; see `town.pairs`.
 
+    ROOT/<area>.json                     what the area was made with; written last
+    ROOT/splits/<area>-19zl.csv          aerial path, panorama path, annotation path
+    ROOT/split_locations/<area>.csv      id, aerial and ground latitude and longitude; a header
+
+The areas are train, val, test and cross. A suite's split names one and its size, so that it means
+one town and no other: "val" is the area val with seed 7 and pictures of CVUSA's size, "val-small"
+the same in small, "any-val" the area val with whatever seed and size the folder has.
+"""
+
+import csv
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from cvgl_bench.datasets import cvusa
-from cvgl_bench.datasets.base import Dataset
+from cvgl_bench.datasets.base import Dataset, Pair, Position, checked, inside
 from cvgl_bench.errors import DataError
 
-# Split -> the town's seed; "any" is for suites of your own.
-SPLITS = {"val": 7, "any": None}
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
+SUITE_SEED = 7
+AREAS = ("train", "val", "test", "cross")
+SIZES = ("cvusa", "cvact", "small")
+LOCATION_FIELDS = (
+    "id",
+    "aerial_latitude",
+    "aerial_longitude",
+    "ground_latitude",
+    "ground_longitude",
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a split stands for.
+
+    Attributes:
+        area: one of AREAS.
+        seed: of the town; None takes any.
+        size: one of SIZES; None takes any.
+    """
+
+    area: str
+    seed: int | None
+    size: str | None
+
+
+SPLITS = {
+    **{area: Wanted(area, SUITE_SEED, "cvusa") for area in AREAS},
+    **{f"{area}-{size}": Wanted(area, SUITE_SEED, size) for area in AREAS for size in SIZES[1:]},
+    **{f"any-{area}": Wanted(area, None, None) for area in AREAS},
+}
 
 
 def load(root: Path, split: str) -> Dataset:
-    """List the pairs of a town.
+    """List the pairs of a split.
 
     Args:
         root: what `cvgl-bench town --out` wrote.
-        split: "val", the town with seed 7, or "any".
+        split: a key of SPLITS.
 
     Raises:
-        DataError: the folder is no finished town, is another one, or pictures are missing.
+        DataError: the area is not finished, is another town's, or pictures are missing.
     """
-    page = root / "town.json"
-    if not page.is_file():
+    wanted = SPLITS[split]
+    page = _page(root, split)
+    _check(page, root, split)
+    source = root / "splits" / f"{wanted.area}-19zl.csv"
+    positions = _positions(root / "split_locations" / f"{wanted.area}.csv")
+    rows = _rows(source)
+    if len(rows) != page["pairs"]:
+        raise DataError(f"{source} lists {len(rows)} pairs where {page['pairs']} were made.")
+    pairs = []
+    for number, row in enumerate(rows, start=1):
+        if len(row) < 2:
+            raise DataError(f"{source}, line {number}: two paths were expected, not {row}.")
+        aerial, ground = (inside(root, field, source) for field in row[:2])
+        if ground.stem not in positions:
+            raise DataError(f"{source}, line {number}: '{ground.stem}' has no position.")
+        pairs.append(Pair(ground.stem, ground, aerial, *positions[ground.stem]))
+    return checked("cvtown", root, pairs)
+
+
+def _page(root: Path, split: str) -> dict[str, Any]:
+    wanted = SPLITS[split]
+    path = root / f"{wanted.area}.json"
+    if not path.is_file():
+        size = "" if wanted.size is None else f" --size {wanted.size}"
         raise DataError(
-            f"{root} holds no finished CVTown (no town.json). "
-            f"Make one: cvgl-bench town --out {root} --pairs 100"
+            f"{root} holds no finished '{wanted.area}' of CVTown (no {path.name}). "
+            f"Make it: cvgl-bench town --out {root} --split {wanted.area}{size}"
         )
     try:
-        town = json.loads(page.read_text(encoding="utf-8"))
-        made = (town["seed"], town["generator_version"])
+        page: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known = {page["form"], page["size"], page["seed"], page["generator_version"], page["pairs"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{page} is not what cvgl-bench town wrote: {error!r}.") from error
-    seed = made[0] if SPLITS[split] is None else SPLITS[split]
-    if made != (seed, GENERATOR_VERSION):
+        raise DataError(f"{path} is not what cvgl-bench town wrote: {error!r}.") from error
+    del known
+    return page
+
+
+def _check(page: dict[str, Any], root: Path, split: str) -> None:
+    """Refuse the folder unless it holds the very town that the split stands for."""
+    if page["form"] != "pairs":
+        raise DataError(f"{root} has the form '{page['form']}'; only the form 'pairs' can be read.")
+    wanted = SPLITS[split]
+    seed = page["seed"] if wanted.seed is None else wanted.seed
+    size = page["size"] if wanted.size is None else wanted.size
+    made = (page["seed"], page["size"], page["generator_version"])
+    if made != (seed, size, GENERATOR_VERSION):
         raise DataError(
-            f"{root} is the town with seed {made[0]}, drawn by version {made[1]}; the split "
-            f"'{split}' is the one with seed {seed}, drawn by version {GENERATOR_VERSION}."
+            f"{root} is a town with seed {made[0]} in size {made[1]}, drawn by version {made[2]}; "
+            f"the split '{split}' is the one with seed {seed} in size {size}, drawn by version "
+            f"{GENERATOR_VERSION}."
         )
-    return cvusa.load(root, "val", name="cvtown")
+
+
+def _positions(path: Path) -> dict[str, tuple[Position, Position]]:
+    """Ground and aerial position of every id."""
+    positions = {}
+    for number, row in enumerate(_rows(path), start=1):
+        try:
+            if number == 1:
+                if tuple(row) != LOCATION_FIELDS:
+                    raise ValueError(f"its header is not {','.join(LOCATION_FIELDS)}")
+                continue
+            north, east, ground_north, ground_east = (float(field) for field in row[1:])
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: {error}.") from error
+        positions[row[0]] = (Position(ground_north, ground_east), Position(north, east))
+    return positions
+
+
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}.") from error

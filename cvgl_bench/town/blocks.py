@@ -1,5 +1,6 @@
-"""The ground: carriageways, markings, and a use for every block between the streets."""
+"""Blocks between the streets: what each is used for, its colours, fields in it and its texture."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -7,272 +8,225 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvgl_bench.town import materials
-from cvgl_bench.town.materials import ASPHALT, FIELD, GRASS, GRAVEL, MARKING, PAVING, WATER
-from cvgl_bench.town.scene import METRES_PER_PIXEL
-from cvgl_bench.town.streets import Line, Street
-
-SHIFT = 4
-TAKEN = 2
-WHITE = (0.88, 0.88, 0.86)
-YELLOW = (0.82, 0.66, 0.24)
+from cvgl_bench.town.canvas import CELL_METRES, FREE, STREET, Ground, Line, disc
+from cvgl_bench.town.junctions import Network
+from cvgl_bench.town.materials import ASPHALT, FIELD, GRASS, GRAVEL, PAVING, Colour
+from cvgl_bench.town.rays import compiled
+from cvgl_bench.town.styles import Style
 
 # How common each use of a block is, by the character of the district.
-USES = ("houses", "flats", "works", "park", "field", "parking", "wood", "pond")
+USES = (
+    "houses", "terrace", "flats", "works", "school", "square",
+    "park", "field", "parking", "wood", "pond", "village",
+)  # fmt: skip
 CHARACTERS: dict[str, tuple[float, ...]] = {
-    "suburb": (0.52, 0.08, 0.04, 0.12, 0.06, 0.04, 0.08, 0.06),
-    "centre": (0.14, 0.46, 0.08, 0.12, 0.00, 0.14, 0.02, 0.04),
-    "outskirts": (0.24, 0.06, 0.20, 0.04, 0.24, 0.08, 0.12, 0.02),
+    "dense": (0.02, 0.54, 0.12, 0.05, 0.06, 0.06, 0.08, 0.0, 0.06, 0.0, 0.01, 0.0),
+    "suburban": (0.58, 0.06, 0.10, 0.04, 0.05, 0.01, 0.07, 0.01, 0.03, 0.03, 0.02, 0.0),
+    "rural": (0.02, 0.0, 0.0, 0.03, 0.0, 0.0, 0.02, 0.68, 0.0, 0.10, 0.02, 0.13),
 }
+GROUNDS = {"works": GRAVEL, "parking": ASPHALT, "square": PAVING, "terrace": PAVING, "field": FIELD}
+SMALL_SQUARE_METRES = 500.0
+LARGEST = {"parking": 7000.0, "square": 9000.0}
+RELIEF_CELLS = 512
 
 
-@dataclass
-class Ground:
-    """The ground while it is being laid.
+@dataclass(frozen=True)
+class Look:
+    """What the things in a block have in common.
 
     Attributes:
-        side_metres: length of each side.
-        albedo: (H, W, 3) uint8, row 0 in the north.
-        kinds: kind of ground, (H, W) uint8.
-        block: number of the block, (H, W) int32; 0 on streets and pavements.
-        uses: use of every block; the first, of the streets, is "street".
-        occupied: (H, W) uint8: 0 free, 1 street or water, TAKEN by something.
+        walls: colours to choose from.
+        tiles: of pitched roofs.
+        flats: of flat roofs.
+        leaves: of its trees.
+        drives: of driveways and paths.
+        twin: number of the plan that all its houses share; -1 where each has its own.
+        species: the kind of tree that is most common.
     """
 
-    side_metres: float
-    albedo: NDArray[np.uint8]
-    kinds: NDArray[np.uint8]
-    block: NDArray[np.int32]
-    uses: list[str]
-    occupied: NDArray[np.uint8]
-
-    def pixels(self, points: Line) -> NDArray[np.int32]:
-        """Raster coordinates of places in metres, (N, 2), in OpenCV's fixed point."""
-        flipped = np.stack([points[:, 0], self.side_metres - points[:, 1]], axis=1)
-        return fixed_point(flipped / METRES_PER_PIXEL - 0.5)
-
-    def cell(self, place: Line) -> tuple[int, int] | None:
-        """Row and column of a place in metres; None outside."""
-        size = len(self.kinds)
-        column = int(place[0] // METRES_PER_PIXEL)
-        row = size - 1 - int(place[1] // METRES_PER_PIXEL)
-        return (row, column) if 0 <= row < size and 0 <= column < size else None
-
-    def use_at(self, place: Line) -> str:
-        """Use of the block at a place in metres; "street" on streets and outside."""
-        cell = self.cell(place)
-        return "street" if cell is None else self.uses[self.block[cell]]
-
-    def claim(self, corners: Line, *, on_street: bool = False) -> bool:
-        """Take a convex piece of ground, if it is in the district and nothing stands on it.
-
-        Args:
-            corners: metres east and north, (N, 2).
-            on_street: whether it must lie on a street, or on none.
-        """
-        if corners.min() < 1 or corners.max() > self.side_metres - 1:
-            return False
-        mask, window = self._covered(corners)
-        there = self.occupied[window]
-        if (there[mask > 0] != int(on_street)).any():
-            return False
-        there[mask > 0] = TAKEN
-        return True
-
-    def paint_polygon(self, corners: Line, colour: materials.Colour, kind: int) -> None:
-        """Lay a colour on a convex piece of ground that lies in the district."""
-        if corners.min() < 1 or corners.max() > self.side_metres - 1:
-            return
-        mask, window = self._covered(corners)
-        self.albedo[window][mask > 0] = np.rint(255 * np.array(colour))
-        self.kinds[window][mask > 0] = kind
-
-    def _covered(self, corners: Line) -> tuple[NDArray[np.uint8], tuple[slice, slice]]:
-        pixels = self.pixels(corners)
-        left, top = (pixels.min(axis=0) >> SHIFT).tolist()
-        right, bottom = ((pixels.max(axis=0) >> SHIFT) + 2).tolist()
-        mask = np.zeros((bottom - top, right - left), np.uint8)
-        inner = pixels - np.array([left, top], np.int32) * 2**SHIFT
-        cv2.fillConvexPoly(mask, inner, 1, cv2.LINE_8, SHIFT)
-        return mask, np.s_[top:bottom, left:right]
-
-    def paint(self, mask: NDArray[np.uint8], colour: materials.Colour, kind: int) -> None:
-        """Lay a colour where a mask says so, softly at its edges.
-
-        Args:
-            mask: coverage, (H, W), 0 to 255.
-            colour: RGB in 0..1.
-            kind: kind of ground.
-        """
-        left, top, width, height = cv2.boundingRect(mask)
-        window = np.s_[top : top + height, left : left + width]
-        rows, columns = np.nonzero(mask[window] > 0)
-        share = mask[window][rows, columns, None] / np.float32(255)
-        old = self.albedo[window][rows, columns]
-        mixed = old * (1 - share) + np.float32(255) * np.array(colour, np.float32) * share
-        self.albedo[window][rows, columns] = np.rint(mixed).astype(np.uint8)
-        self.kinds[window][mask[window] > 127] = kind
+    walls: list[Colour]
+    tiles: list[Colour]
+    flats: list[Colour]
+    leaves: Colour
+    drives: Colour
+    twin: int
+    species: int
 
 
-def fixed_point(pixels: Line) -> NDArray[np.int32]:
-    """Pixel coordinates as OpenCV takes them with SHIFT fractional bits."""
-    fixed: NDArray[np.int32] = np.rint(pixels * 2**SHIFT).astype(np.int32)
-    return fixed
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of a district.
+
+    Attributes:
+        looks: of every block; the first is of the streets.
+        boxes: left, top, width and height in cells, and area in cells, (N, 5).
+        crops: factors of the colour of the fields in the year of the tiles, by number of the
+            field, (256, 3).
+    """
+
+    looks: list[Look]
+    boxes: NDArray[np.int32]
+    crops: NDArray[np.float32]
 
 
-def lay_ground(rng: np.random.Generator, streets: list[Street], side_metres: float) -> Ground:
-    """Lay out the ground of a district.
+def lay_blocks(
+    rng: np.random.Generator,
+    ground: Ground,
+    network: Network,
+    setting: tuple[str, Style],
+    *,
+    regular: bool,
+) -> Blocks:
+    """Number the blocks between the streets and give each a use and a look.
 
     Args:
         rng: the only source of chance.
-        streets: its streets.
-        side_metres: length of each side.
+        ground: of the district, empty.
+        network: its streets.
+        setting: character of the district and style of the part of the world.
+        regular: whether blocks are like each other.
     """
-    size = round(side_metres / METRES_PER_PIXEL)
-    ground = Ground(
-        side_metres,
-        np.zeros((size, size, 3), np.uint8),
-        np.full((size, size), GRASS, np.uint8),
-        np.zeros((size, size), np.int32),
-        ["street"],
-        np.zeros((size, size), np.uint8),
-    )
-    for street in streets:
-        _stroke(
-            ground, ground.occupied, street.points, street.form.width + 2 * street.form.pavement
-        )
-    ground.occupied[:] = ground.occupied > 0
-    _lay_blocks(rng, ground)
-    _lay_streets(rng, ground, streets)
-    return ground
-
-
-def _stroke(ground: Ground, mask: NDArray[np.uint8], points: Line, width: float) -> None:
-    thickness = max(1, round(width / METRES_PER_PIXEL))
-    pixels = ground.pixels(points)
-    cv2.polylines(mask, [pixels], False, 255, thickness, cv2.LINE_AA, SHIFT)
-
-
-def _lay_blocks(rng: np.random.Generator, ground: Ground) -> None:
-    """Number the blocks and give each a use, a colour and a texture."""
-    count, block, boxes, _ = cv2.connectedComponentsWithStats(1 - ground.occupied, connectivity=4)
+    character, style = setting
+    for street in network.streets:
+        ground.occupy([street.points], 2 * street.edge)
+    for circle in network.circles:
+        pixels = ground.fixed(disc(circle.place, circle.radius + circle.pavement), CELL_METRES)
+        cv2.fillConvexPoly(ground.occupied, pixels, STREET, cv2.LINE_8, 4)
+    free = (ground.occupied == FREE).astype(np.uint8)
+    count, block, boxes, _ = cv2.connectedComponentsWithStats(free, connectivity=4)
     ground.block[:] = block
-    shares = [*CHARACTERS.values()][rng.integers(len(CHARACTERS))]
-    size = len(ground.kinds)
-    relief = materials.mottle(rng, (size, size), 96, 5)
-    base = np.full((count, 3), 0.45, np.float32)
-    kinds = np.zeros(count, np.uint8)
+    shared = draw_look(rng, style, 0)
+    common = rng.choice(USES[:3], p=_common(CHARACTERS[character]))
+    looks = [shared]
     for number in range(1, count):
-        area = boxes[number, cv2.CC_STAT_AREA] * METRES_PER_PIXEL**2
-        use = str(rng.choice(USES, p=shares)) if area > 500 else "park"
+        area = boxes[number, cv2.CC_STAT_AREA] * CELL_METRES**2
+        use = str(rng.choice(USES, p=CHARACTERS[character]))
+        if regular and character != "rural" and rng.random() < 0.6:
+            use = str(common)
+        if area < SMALL_SQUARE_METRES or (use in ("parking", "square") and area > LARGEST[use]):
+            use = "park"
         ground.uses.append(use)
-        palette, kinds[number] = materials.GRASSES, GRASS
-        if use == "field":
-            palette, kinds[number] = materials.FIELDS, FIELD
-        elif use == "works":
-            palette, kinds[number] = materials.GRAVELS, GRAVEL
-        elif use == "parking":
-            palette, kinds[number] = materials.ASPHALTS, ASPHALT
-        base[number] = materials.pick(rng, palette)
-    strength = np.where(np.isin(kinds, materials.VEGETATION), 0.07, 0.03).astype(np.float32)
-    tone = 1 + strength[block] * relief
-    ground.albedo[:] = np.clip(base[block] * tone[..., None] * 255, 0, 255).astype(np.uint8)
-    ground.kinds[:] = kinds[block]
-    for number in range(1, count):
-        left, top, width, height = boxes[number, :4]
-        window = np.s_[top : top + height, left : left + width]
-        _lay_use(rng, ground, number, window)
+        twin = -1 if rng.random() < 0.6 else int(rng.integers(1, 200))
+        is_like = regular and rng.random() < 0.8
+        looks.append(shared if is_like else draw_look(rng, style, twin))
+    crops = np.ones((256, 3), np.float32)
+    crops[1:] = rng.uniform(0.75, 1.15, (255, 1)) * rng.uniform(0.93, 1.07, (255, 3))
+    return Blocks(looks, boxes, crops)
 
 
-def _lay_use(
-    rng: np.random.Generator, ground: Ground, number: int, window: tuple[slice, slice]
+def _common(shares: tuple[float, ...]) -> Line:
+    first = np.array(shares[:3]) + 1e-9
+    weights: Line = first / first.sum()
+    return weights
+
+
+def draw_look(rng: np.random.Generator, style: Style, twin: int) -> Look:
+    """Draw what the things in a block have in common.
+
+    Args:
+        rng: the only source of chance.
+        style: of the part of the world.
+        twin: number of the plan its houses share, or -1.
+    """
+    return Look(
+        walls=[materials.pick(rng, style.walls) for _ in range(4)],
+        tiles=[materials.pick(rng, style.tiles) for _ in range(2)],
+        flats=[materials.pick(rng, materials.FLAT_ROOFS) for _ in range(2)],
+        leaves=materials.pick(rng, style.leaves),
+        drives=materials.pick(rng, materials.GRAVELS + style.pavings),
+        twin=twin,
+        species=int(rng.choice(len(style.species), p=style.species)),
+    )
+
+
+def colour_blocks(
+    rng: np.random.Generator, ground: Ground, style: Style, fields: NDArray[np.uint8]
 ) -> None:
-    """Furrows of a field, water of a pond, paths of a park."""
-    use = ground.uses[number]
-    own = ground.block[window] == number
-    if use == "field":
-        rows, columns = np.nonzero(own)
-        angle, period = rng.uniform(0, np.pi), rng.uniform(1.2, 5.0) / METRES_PER_PIXEL
-        wave = np.sin(2 * np.pi * (np.cos(angle) * columns + np.sin(angle) * rows) / period)
-        patch = ground.albedo[window]
-        patch[rows, columns] = np.clip(patch[rows, columns] * (1 + 0.09 * wave[:, None]), 0, 255)
-    elif use == "pond":
-        depth = cv2.distanceTransform(own.astype(np.uint8), cv2.DIST_L2, 3)
-        shore = rng.uniform(0.25, 0.5) * depth.max() + 3 * materials.mottle(rng, own.shape, 120, 2)
-        wet = (depth > np.maximum(shore, 24)).astype(np.uint8)
-        mask = np.zeros_like(ground.occupied)
-        mask[window] = cv2.blur(255 * wet, (5, 5))
-        ground.paint(mask, materials.pick(rng, materials.WATERS), WATER)
-        ground.occupied[mask > 0] = 1
-    elif use in ("park", "flats") and own.sum() * METRES_PER_PIXEL**2 > 1500:
-        mask = np.zeros_like(ground.occupied)
-        rows, columns = np.nonzero(own)
-        for _ in range(rng.integers(1, 4)):
-            ends = np.sort(rng.integers(len(rows), size=3))
-            path = np.stack([columns[ends] + window[1].start, rows[ends] + window[0].start], axis=1)
-            steps = np.linspace(0, 1, 24)[:, None]
-            curve = (
-                (1 - steps) ** 2 * path[0] + 2 * steps * (1 - steps) * path[1] + steps**2 * path[2]
-            )
-            fixed = fixed_point(curve)
-            cv2.polylines(mask, [fixed], False, 255, 9, cv2.LINE_AA, SHIFT)
-        mask[ground.block != number] = 0
-        ground.paint(mask, materials.pick(rng, materials.GRAVELS), PAVING)
+    """Give every block and field its ground.
+
+    Args:
+        rng: the only source of chance.
+        ground: its blocks are numbered, its albedo and kinds are set here.
+        style: of the part of the world.
+        fields: numbers of the fields, (h, w), 0 outside them.
+    """
+    uses = np.array(ground.uses)
+    count = len(uses)
+    kinds = np.array([GROUNDS.get(use, GRASS) for use in uses], np.uint8)
+    palettes = {
+        GRASS: style.grasses,
+        FIELD: style.fields,
+        GRAVEL: materials.GRAVELS,
+        ASPHALT: materials.ASPHALTS,
+        PAVING: style.pavings,
+    }
+    base = np.array([materials.pick(rng, palettes[int(kind)]) for kind in kinds])
+    colours = np.concatenate([base, [materials.pick(rng, style.fields) for _ in range(256)]])
+    colours[count + 200 :] = [materials.pick(rng, style.grasses) for _ in range(56)]
+    # Blocks are drawn a little under the pavements, so that no seam shows.
+    number = cv2.dilate(ground.block, np.ones((5, 5), np.uint8))
+    number = np.where(fields > 0, count + fields.astype(np.int32), number)
+    size_wide = (len(ground.kinds), len(ground.kinds))
+    coarse = np.rint(255 * colours).astype(np.uint8)[number]
+    cv2.resize(coarse, size_wide, dst=ground.albedo, interpolation=cv2.INTER_LINEAR)
+    kind = np.concatenate([kinds, np.full(256, FIELD, np.uint8)])[number]
+    cv2.resize(kind, size_wide, dst=ground.kinds, interpolation=cv2.INTER_NEAREST)
 
 
-def _lay_streets(rng: np.random.Generator, ground: Ground, streets: list[Street]) -> None:
-    """Pavements under carriageways under markings; no marking goes across a junction."""
-    size = len(ground.kinds)
-    relief = materials.mottle(rng, (size, size), 32, 4)
-    paving = materials.pick(rng, materials.PAVINGS)
-    asphalts = {street.kind: materials.pick(rng, materials.ASPHALTS) for street in streets}
-    covered = np.zeros((size, size), np.uint8)
-    crossed = np.zeros((size, size), np.uint8)
-    for street in streets:
-        if street.form.pavement:
-            mask = np.zeros((size, size), np.uint8)
-            _stroke(ground, mask, street.points, street.form.width + 2 * street.form.pavement)
-            ground.paint(mask, paving, PAVING)
-    for street in streets:
-        mask = np.zeros((size, size), np.uint8)
-        _stroke(ground, mask, street.points, street.form.width)
-        ground.paint(mask, asphalts[street.kind], ASPHALT)
-        crossed |= covered & mask
-        covered |= mask
-    streetwise = ground.block == 0
-    toned = ground.albedo[streetwise] * (1 + 0.035 * relief[streetwise])[:, None]
-    ground.albedo[streetwise] = np.clip(toned, 0, 255).astype(np.uint8)
-    junctions = cv2.dilate((crossed > 127).astype(np.uint8), np.ones((13, 13), np.uint8))
-    marks = {WHITE: np.zeros((size, size), np.uint8), YELLOW: np.zeros((size, size), np.uint8)}
-    median = np.zeros((size, size), np.uint8)
-    for street in streets:
-        _mark(ground, street, marks, median)
-    for colour, mask in marks.items():
-        mask[junctions > 0] = 0
-        ground.paint(mask // 10 * 9, colour, MARKING)
-    median[junctions > 0] = 0
-    ground.paint(median, materials.pick(rng, materials.GRASSES), GRASS)
+def texture(
+    rng: np.random.Generator, ground: Ground, fields: NDArray[np.uint8], crops: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Give the ground patches and furrows; returns its albedo in the year of the tiles.
+
+    Args:
+        rng: the only source of chance.
+        ground: its albedo is changed in place.
+        fields: numbers of the fields, (h, w).
+        crops: factors of the fields' colours in the other year, (256, 3).
+    """
+    size = (len(ground.kinds), len(ground.kinds))
+    coarse = materials.mottle(rng, (RELIEF_CELLS, RELIEF_CELLS), 26, 4)
+    relief = cv2.resize(coarse, size).astype(np.float32, copy=False)
+    angle, period = rng.uniform(0, np.pi, 256), rng.uniform(1.4, 4.5, 256)
+    strength = rng.uniform(0.03, 0.14, 256)
+    furrows = np.stack([np.cos(angle) / period, np.sin(angle) / period, strength], axis=1)
+    other = ground.albedo if not fields.any() else np.empty_like(ground.albedo)
+    rough((ground.albedo, other), ground.kinds, (relief, fields), furrows, crops)
+    return other
 
 
-def _mark(
-    ground: Ground,
-    street: Street,
-    marks: dict[materials.Colour, NDArray[np.uint8]],
-    median: NDArray[np.uint8],
+@compiled
+def rough(
+    albedos: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    kinds: NDArray[np.uint8],
+    relief: tuple[NDArray[np.float32], NDArray[np.uint8]],
+    furrows: NDArray[np.float64],
+    crops: NDArray[np.float32],
 ) -> None:
-    """Draw the lines of one street into the masks of their colours."""
-    form = street.form
-    if form.centre == "dashed":
-        for start in range(0, len(street.points) - 1, 3):
-            _stroke(ground, marks[WHITE], street.points[start : start + 2], 0.25)
-    elif form.centre == "double":
-        for offset in (-0.25, 0.25):
-            _stroke(ground, marks[YELLOW], street.beside(offset), 0.25)
-    elif form.centre == "median":
-        _stroke(ground, median, street.points, 2.5)
-        for offset in (-0.27 * form.width, 0.27 * form.width):
-            lane = street.beside(offset)
-            for start in range(0, len(lane) - 1, 3):
-                _stroke(ground, marks[WHITE], lane[start : start + 2], 0.25)
-    if form.edges:
-        for offset in (-0.5 * form.width + 0.4, 0.5 * form.width - 0.4):
-            _stroke(ground, marks[WHITE], street.beside(offset), 0.25)
+    """Multiply colours with patches and furrows, in place and into another year's.
+
+    Args:
+        albedos: of both years, (H, W, 3) each; the first is read and both are written.
+        kinds: of ground, (H, W).
+        relief: patches, (H, W), and numbers of the fields, (h, w).
+        furrows: along and across the raster, a metre, and their strength, (256, 3).
+        crops: factors of the fields' colours in the other year, (256, 3).
+    """
+    albedo, other = albedos
+    size = len(kinds)
+    for row in range(size):
+        for column in range(size):
+            kind, field = kinds[row, column], relief[1][row // 2, column // 2]
+            if kind in (GRASS, FIELD):
+                tone = 1.0 + 0.075 * relief[0][row, column]
+            else:
+                tone = 1.0 + 0.035 * relief[0][row, column]
+            is_field = kind == FIELD and field > 0
+            if is_field:
+                phase = 0.25 * (furrows[field, 0] * column + furrows[field, 1] * row)
+                tone += furrows[field, 2] * (4.0 * abs(phase - math.floor(phase) - 0.5) - 1.0)
+            for band in range(3):
+                value = tone * albedo[row, column, band]
+                changed = value * crops[field, band] if is_field else value
+                albedo[row, column, band] = np.uint8(min(255.0, max(0.0, value)))
+                other[row, column, band] = np.uint8(min(255.0, max(0.0, changed)))

@@ -1,17 +1,25 @@
 """The town all around a place on a street, on another day than the tile's."""
 
-import cv2
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cvgl_bench.town.materials import Daylight, develop, draw_daylight, mottle
-from cvgl_bench.town.rays import SKY, Hits, cast_around
+from cvgl_bench.town.casting import Pair, Rays, View, cast_around, view_around
+from cvgl_bench.town.daylight import develop, draw_daylight
+from cvgl_bench.town.edges import soften
+from cvgl_bench.town.rays import Hits
 from cvgl_bench.town.scene import Town
-from cvgl_bench.town.shading import as_light, colour_hits, rasters
+from cvgl_bench.town.shading import as_light, light_up
+from cvgl_bench.town.shadows import cast_shadow
+from cvgl_bench.town.sky import paint_sky
 
-OVERSAMPLING = 2
 CAMERA_METRES = 2.5
+PANORAMA_SIZE = (224, 1232)
 ELEVATION_DEGREES = (-32.6, 32.6)
+# How far the shadows are known finely and coarsely, and how finely, in metres.
+NEAR_SHADOWS: Pair = (48.0, 0.25)
+FAR_SHADOWS: Pair = (200.0, 1.0)
 
 
 def look_around(
@@ -19,8 +27,8 @@ def look_around(
     x: float,
     y: float,
     *,
-    size: tuple[int, int] = (112, 616),
-    elevation_degrees: tuple[float, float] = ELEVATION_DEGREES,
+    size: tuple[int, int] = PANORAMA_SIZE,
+    elevation_degrees: Pair = ELEVATION_DEGREES,
 ) -> Hits:
     """What a panorama's pixels show: one ray through the centre of each, four arrays (H, W).
 
@@ -35,9 +43,7 @@ def look_around(
         DataError: the camera is outside the town.
     """
     town.check_inside(x, y)
-    low, high = np.radians(elevation_degrees).tolist()
-    camera = (float(x), float(y), CAMERA_METRES)
-    return cast_around((town.solids, town.crowns), camera, size, (low, high))
+    return cast_around((town.solids, town.crowns), _view(x, y, size, elevation_degrees))
 
 
 def render_panorama(
@@ -46,8 +52,8 @@ def render_panorama(
     y: float,
     rng: np.random.Generator,
     *,
-    size: tuple[int, int] = (112, 616),
-    elevation_degrees: tuple[float, float] = ELEVATION_DEGREES,
+    size: tuple[int, int] = PANORAMA_SIZE,
+    elevation_degrees: Pair = ELEVATION_DEGREES,
 ) -> NDArray[np.uint8]:
     """A panorama of 360 degrees, north in the centre and east right of it, (H, W, 3) RGB.
 
@@ -57,63 +63,36 @@ def render_panorama(
         y: metres north.
         rng: chance of this picture: its season, light, sky, camera and noise.
         size: rows and columns.
-        elevation_degrees: lower and upper edge of the picture.
+        elevation_degrees: lower and upper edge of the picture; (-90, 90) is the whole sphere.
 
     Raises:
         DataError: the camera is outside the town.
     """
+    hits = look_around(town, x, y, size=size, elevation_degrees=elevation_degrees)
     daylight = draw_daylight(rng)
-    fine = (size[0] * OVERSAMPLING, size[1] * OVERSAMPLING)
-    hits = look_around(town, x, y, size=fine, elevation_degrees=elevation_degrees)
-    is_sky = (hits[1] == SKY)[..., None]
-    distance = np.where(is_sky[..., 0], 0.0, hits[0])
-    azimuth, elevation = _directions(fine, elevation_degrees)
-    points = (
-        x + distance * np.sin(azimuth),
-        y + distance * np.cos(azimuth),
-        CAMERA_METRES + distance * np.tan(elevation),
+    things, place = (town.solids, town.crowns), (float(x), float(y))
+    shadows = tuple(
+        cast_shadow(town.height, town.metres_per_pixel, place, reach, daylight.sun)
+        for reach in (NEAR_SHADOWS, FAR_SHADOWS)
     )
-    # Along the ray the ground is foreshortened: the geometric mean of length and width.
-    footprint = 2 * np.pi / fine[1] * distance * np.sqrt(distance / CAMERA_METRES)
-    light = colour_hits(
-        (town.solids, town.crowns), rasters(town), hits, points, (footprint, as_light(daylight))
-    )
-    clear = np.exp(-distance / daylight.visibility)[..., None]
-    hazy = clear * light + (1 - clear) * np.array(daylight.horizon)
-    sky = _sky(*_directions(size, elevation_degrees), daylight, rng)
-    whole = np.where(is_sky, cv2.resize(sky, fine[::-1]), hazy)
-    picture = cv2.resize(whole, size[::-1], interpolation=cv2.INTER_AREA)
-    return develop(picture, daylight, rng)
+    low, high = np.radians(elevation_degrees).tolist()
+    light = paint_sky(size, (low, high), daylight, rng)
+    scene = (things, town.ground, town.shelter, (shadows[0], shadows[1]))
+    # The four rays of a pixel are half as far apart, but together as wide.
+    spread = (0.0, 2 * math.pi / size[1])
+    day = as_light(daylight, daylight.visibility)
+    light_up(scene, _rays(_view(x, y, size, elevation_degrees), spread), hits, day, light)
+    finer = _view(x, y, (2 * size[0], 2 * size[1]), elevation_degrees)
+    smooth = soften(things, _rays(finer, spread), hits, light, True)
+    return develop(smooth, daylight, rng, wraps=True)
 
 
-def _directions(
-    size: tuple[int, int], elevation_degrees: tuple[float, float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Azimuth of every column, (W,), and elevation of every row, (H, 1), in radians."""
-    low, high = np.radians(elevation_degrees)
-    azimuth = ((np.arange(size[1]) + 0.5) / size[1] - 0.5) * 2 * np.pi
-    elevation = high - (np.arange(size[0]) + 0.5) * (high - low) / size[0]
-    return azimuth, elevation[:, None]
+def _rays(view: View, spread: Pair) -> Rays:
+    camera, level, slopes, _, _ = view
+    east, north = np.full(len(level), camera[0]), np.full(len(slopes), camera[1])
+    return east, north, camera[2], level, slopes, spread, camera[2]
 
 
-def _sky(
-    azimuth: NDArray[np.float64],
-    elevation: NDArray[np.float64],
-    daylight: Daylight,
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
-    """A gradient, clouds and the glow around the sun, (H, W, 3)."""
-    rise = np.clip(np.sin(elevation) / np.sin(np.radians(40)), 0, 1)[..., None]
-    horizon, zenith = np.array(daylight.horizon), np.array(daylight.zenith)
-    clear = horizon + rise**0.6 * (zenith - horizon)
-    banks = mottle(rng, (len(elevation), len(azimuth)), len(elevation) / 2.2, 4)
-    # The left and right edges meet in the south, so the clouds are faded into each other there.
-    seam = np.clip(np.abs(azimuth) / np.pi * 8 - 7, 0, 1)
-    joined = banks * (1 - 0.5 * seam) + 0.5 * seam * banks[:, ::-1]
-    cover = 0.85 * np.clip(0.9 * joined + 3.2 * daylight.clouds - 1.6, 0, 1)[..., None] * rise**0.3
-    cloudy = clear + cover * (0.55 * horizon + 0.45 - clear)
-    east, north, up = daylight.sun
-    level = np.cos(elevation) * (np.sin(azimuth) * east + np.cos(azimuth) * north)
-    angle = np.arccos(np.clip(level + np.sin(elevation) * up, -1, 1))
-    glow = np.exp(-angle / 0.25)[..., None] * np.array(daylight.direct)
-    return np.asarray(cloudy + 0.55 * glow * (1 - 0.6 * cover), np.float64)
+def _view(x: float, y: float, size: tuple[int, int], elevation_degrees: Pair) -> View:
+    low, high = np.radians(elevation_degrees).tolist()
+    return view_around((float(x), float(y), CAMERA_METRES), size, (low, high))

@@ -17,12 +17,12 @@ R = TypeVar("R")
 Things = NDArray[np.void]
 Vector = tuple[float, float, float]
 # Distance or height, surface, row of the thing in its table (-1: none) and face of a solid.
-Hits = tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]
+Hits = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.int32], NDArray[np.uint8]]
 
 SKY, GROUND, SOLID, CROWN = 0, 1, 2, 3
 FIRST_ROOF_FACE = 4
-CEILING_METRES = 1000.0
-DOWN = (0.0, 0.0, -1.0)
+# Share of a crown's silhouette that is ragged, and the width of its leaf cells in metres.
+RAGGED_DEPTH, LEAF_METRES = 0.4, 0.2
 
 SOLID_FIELDS = np.dtype(
     [
@@ -41,6 +41,7 @@ SOLID_FIELDS = np.dtype(
         ("bay", "f8"),  # metres of wall a window; 0: no windows
         ("glazing", "f8"),  # share of a bay that is glass
         ("leafy", "f8"),  # 1: a hedge, which changes with the season
+        ("facade", "f4"),  # 0 plain, 1 windows, 2 above a shop front, 3 bands of windows, 4 fence
         ("wall", "f8", (3,)),
         ("roof", "f8", (3,)),
     ]
@@ -63,7 +64,10 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     Args:
         function: plain loops over numbers and arrays.
     """
-    return cast("Callable[P, R]", njit(function))
+    return cast(
+        "Callable[P, R]",
+        njit(function, cache=True, nogil=True, error_model="numpy", forceinline=True),
+    )
 
 
 @compiled
@@ -73,6 +77,22 @@ def grain(x: float, y: float, z: float) -> float:
     mixed &= 0xFFFFFFFF
     mixed = ((mixed ^ (mixed >> 13)) * 1274126177) & 0xFFFFFFFF
     return ((mixed ^ (mixed >> 16)) & 0xFFFF) / 65536.0
+
+
+@compiled
+def zigzag(x: float) -> float:
+    """A wave of straight lines between -1 and 1, 3 of them on 8 metres."""
+    third = 3.0 * x / 8.0
+    return 4.0 * abs(third - math.floor(third) - 0.5) - 1.0
+
+
+@compiled
+def leaf_grain(place: Vector, cells: float) -> float:
+    """The `grain` of cells that are bent out of shape, so many to a metre."""
+    x, y, z = cells * place[0], cells * place[1], cells * place[2]
+    u = x + 0.45 * zigzag(y + 0.6 * z)
+    v = 0.8 * y + 0.6 * z + 0.45 * zigzag(0.9 * x - 0.5 * z)
+    return grain(u, v, 0.8 * z - 0.6 * y + 0.45 * zigzag(0.8 * x + 1.1 * y))
 
 
 @compiled
@@ -122,11 +142,48 @@ def enter_solid(solid: np.void, origin: Vector, ray: Vector) -> tuple[float, int
 
 
 @compiled
-def enter_crown(crown: np.void, origin: Vector, ray: Vector) -> float:
-    """Where a ray enters an ellipsoid of leaves; infinity where it misses or slips through.
+def roof_above(solid: np.void, along: float, across: float) -> tuple[float, int]:
+    """Height of a solid's roof over a place, and which of its planes that is.
 
-    Near the silhouette some cells of the surface are open, so that the outline is not smooth.
+    Minus infinity and -1 outside the solid.
+
+    Args:
+        solid: the solid.
+        along: metres from its middle along its length.
+        across: metres across.
     """
+    if abs(along) > solid["half_length"] or abs(across) > solid["half_width"]:
+        return -math.inf, -1
+    height, face = math.inf, -1
+    if solid["end_pitch"] >= 0.0:
+        height = solid["end_pitch"] * (solid["half_length"] - abs(along))
+        face = FIRST_ROOF_FACE if along >= 0.0 else FIRST_ROOF_FACE + 1
+    rise = solid["side_pitch"] * (solid["half_width"] - abs(across))
+    if rise < height:
+        height, face = rise, FIRST_ROOF_FACE + (2 if across >= 0.0 else 3)
+    return float(solid["eave"] + height), face
+
+
+@compiled
+def is_open(place: Vector, depth: float, ragged: float) -> bool:
+    """Whether a ray slips through the leaves: near the silhouette some cells are open.
+
+    Args:
+        place: where it meets the crown, metres.
+        depth: 0 at the silhouette, 1 through the middle.
+        ragged: 1 where a cell is wider than a ray, falling to 0 where it is much narrower.
+    """
+    if depth >= RAGGED_DEPTH:
+        return False
+    if ragged <= 0.0:
+        return depth < 0.5 * RAGGED_DEPTH
+    leaf = 0.5 * leaf_grain(place, 2.3) + 0.5 * leaf_grain(place, 7.0)
+    return ragged * leaf + 0.5 * (1.0 - ragged) > depth / RAGGED_DEPTH
+
+
+@compiled
+def enter_crown(crown: np.void, origin: Vector, ray: Vector, ragged: float) -> float:
+    """Where a ray enters an ellipsoid of leaves; infinity where it misses or slips through."""
     wide, tall = crown["radius"], crown["half_height"]
     ex, ey = (origin[0] - crown["east"]) / wide, (origin[1] - crown["north"]) / wide
     ez = (origin[2] - crown["up"]) / tall
@@ -139,143 +196,5 @@ def enter_crown(crown: np.void, origin: Vector, ray: Vector) -> float:
     near = float((-b - math.sqrt(inside)) / a)
     if near <= 0.0:
         return math.inf
-    if inside < 0.4 * a:
-        x, y, z = origin[0] + near * ray[0], origin[1] + near * ray[1], origin[2] + near * ray[2]
-        if grain(5.0 * x, 5.0 * y, 5.0 * z) > inside / (0.4 * a):
-            return math.inf
-    return near
-
-
-@compiled
-def window_around(
-    offset: Vector, radius: float, height: float, size: tuple[int, int], edges: tuple[float, float]
-) -> tuple[int, int, int, int]:
-    """Rows and columns of a panorama that a thing can cover, last ones excluded.
-
-    Args:
-        offset: metres east, north and up from the camera to the thing's lowest point.
-        radius: of the thing, in metres.
-        height: of the thing, in metres.
-        size: rows and columns; column numbers may leave the picture and then wrap.
-        edges: elevation of the lower and the upper edge in radians.
-    """
-    rows, columns = size
-    distance = math.hypot(offset[0], offset[1])
-    if distance <= radius * 1.001:
-        return 0, rows, 0, columns
-    near, far = distance - radius, distance + radius
-    top = offset[2] + height
-    upper = math.atan2(top, near if top > 0.0 else far)
-    lower = math.atan2(offset[2], near if offset[2] < 0.0 else far)
-    half, centre = math.asin(radius / distance), math.atan2(offset[0], offset[1]) + math.pi
-    per_row, per_column = rows / (edges[1] - edges[0]), columns / (2.0 * math.pi)
-    first = math.floor((centre - half) * per_column - 0.5)
-    return (
-        max(0, math.floor((edges[1] - upper) * per_row - 0.5)),
-        min(rows, math.ceil((edges[1] - lower) * per_row + 0.5)),
-        first,
-        min(first + columns, math.ceil((centre + half) * per_column + 0.5)),
-    )
-
-
-@compiled
-def cast_around(
-    things: tuple[Things, Things], camera: Vector, size: tuple[int, int], edges: tuple[float, float]
-) -> Hits:
-    """First hits of a panorama's rays; distances are metres on the ground, infinite for the sky.
-
-    North is the centre column and east lies to its right.
-
-    Args:
-        things: solids and crowns.
-        camera: metres east, north and up.
-        size: rows and columns.
-        edges: elevation of the lower and the upper edge in radians.
-    """
-    rows, columns = size
-    x, y, z = camera
-    azimuth = ((np.arange(columns) + 0.5) / columns - 0.5) * 2.0 * np.pi
-    rays = np.stack((np.sin(azimuth), np.cos(azimuth)), axis=1)
-    slopes = np.tan(edges[1] - (np.arange(rows) + 0.5) * (edges[1] - edges[0]) / rows)
-    distance = np.full(size, np.inf)
-    surface, face = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
-    thing = np.full(size, -1, np.int32)
-    for row in range(rows):
-        if slopes[row] < 0.0:
-            distance[row], surface[row] = -z / slopes[row], GROUND
-    for index in range(len(things[0])):
-        solid = things[0][index]
-        reach = math.hypot(solid["half_length"], solid["half_width"])
-        offset = (solid["east"] - x, solid["north"] - y, -z)
-        window = window_around(offset, reach, solid_top(solid), size, edges)
-        for column in range(window[2], window[3]):
-            c = column % columns
-            for row in range(window[0], window[1]):
-                t, side = enter_solid(solid, camera, (rays[c, 0], rays[c, 1], slopes[row]))
-                if t < distance[row, c]:
-                    distance[row, c], surface[row, c] = t, SOLID
-                    thing[row, c], face[row, c] = index, side
-    for index in range(len(things[1])):
-        crown = things[1][index]
-        tall = crown["half_height"]
-        offset = (crown["east"] - x, crown["north"] - y, crown["up"] - tall - z)
-        window = window_around(offset, crown["radius"], 2.0 * tall, size, edges)
-        for column in range(window[2], window[3]):
-            c = column % columns
-            for row in range(window[0], window[1]):
-                t = enter_crown(crown, camera, (rays[c, 0], rays[c, 1], slopes[row]))
-                if t < distance[row, c]:
-                    distance[row, c], surface[row, c], thing[row, c] = t, CROWN, index
-    return distance, surface, thing, face
-
-
-@compiled
-def window_below(
-    thing: np.void, reach: float, corner: tuple[float, float], size: tuple[int, int], step: float
-) -> tuple[int, int, int, int]:
-    """Rows and columns of an aerial picture that a thing can cover, last ones excluded."""
-    across, down = thing["east"] - corner[0], corner[1] - thing["north"]
-    return (
-        max(0, math.floor((down - reach) / step)),
-        min(size[0], math.ceil((down + reach) / step)),
-        max(0, math.floor((across - reach) / step)),
-        min(size[1], math.ceil((across + reach) / step)),
-    )
-
-
-@compiled
-def cast_down(
-    things: tuple[Things, Things], corner: tuple[float, float], size: tuple[int, int], step: float
-) -> Hits:
-    """First hits of rays from straight above: heights in metres, 0 for the ground.
-
-    Args:
-        things: solids and crowns.
-        corner: metres east and north of the picture's upper left corner.
-        size: rows and columns.
-        step: metres a pixel.
-    """
-    height, surface = np.zeros(size), np.full(size, GROUND, np.uint8)
-    thing, face = np.full(size, -1, np.int32), np.zeros(size, np.uint8)
-    for index in range(len(things[0])):
-        solid = things[0][index]
-        reach = math.hypot(solid["half_length"], solid["half_width"])
-        window = window_below(solid, reach, corner, size, step)
-        for row in range(window[0], window[1]):
-            for c in range(window[2], window[3]):
-                x, y = corner[0] + (c + 0.5) * step, corner[1] - (row + 0.5) * step
-                t, side = enter_solid(solid, (x, y, CEILING_METRES), DOWN)
-                if CEILING_METRES - t > height[row, c]:
-                    height[row, c], surface[row, c] = CEILING_METRES - t, SOLID
-                    thing[row, c], face[row, c] = index, side
-    for index in range(len(things[1])):
-        crown = things[1][index]
-        window = window_below(crown, crown["radius"], corner, size, step)
-        for row in range(window[0], window[1]):
-            for c in range(window[2], window[3]):
-                x, y = corner[0] + (c + 0.5) * step, corner[1] - (row + 0.5) * step
-                t = enter_crown(crown, (x, y, CEILING_METRES), DOWN)
-                if CEILING_METRES - t > height[row, c]:
-                    height[row, c], surface[row, c] = CEILING_METRES - t, CROWN
-                    thing[row, c] = index
-    return height, surface, thing, face
+    place = (origin[0] + near * ray[0], origin[1] + near * ray[1], origin[2] + near * ray[2])
+    return math.inf if is_open(place, inside / a, ragged) else near

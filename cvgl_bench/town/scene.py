@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvgl_bench.errors import DataError
+from cvgl_bench.town.ground import LEVEL_STEP, Levels, Rasters
 from cvgl_bench.town.materials import GRASS
-from cvgl_bench.town.rays import CROWN, CROWN_FIELDS, SOLID_FIELDS, Things, cast_down
+from cvgl_bench.town.overhead import cast_down
+from cvgl_bench.town.rays import CROWN, CROWN_FIELDS, SOLID_FIELDS, Things
+from cvgl_bench.town.shadows import Shelter, find_shelter
 
-Levels = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 METRES_PER_PIXEL = 0.25
-LEVEL_STEP = 4
-CEILING_CELL = 32
+COARSEST = LEVEL_STEP**2
 NO_SOLIDS, NO_CROWNS = np.zeros(0, SOLID_FIELDS), np.zeros(0, CROWN_FIELDS)
 
 
@@ -28,12 +29,10 @@ class Town:
             level is LEVEL_STEP times coarser than the one before.
         kinds: kind of ground, (H, W) uint8; see `materials`.
         height: metres of whatever stands there, crowns included, (H, W) float32.
-        ceilings: the greatest height in every square of CEILING_CELL pixels and the eight around
-            it, so that a shadow need not be looked for where nothing is high enough.
+        shelter: of `shadows.find_shelter`: where the sky's light is dimmed.
         objects: (H, W) int32: 0 nothing, n solid n - 1, -n crown n - 1.
         solids: buildings, trunks, cars and hedges; fields in `rays.SOLID_FIELDS`.
         crowns: ellipsoids of leaves; fields in `rays.CROWN_FIELDS`.
-        cameras: places on streets, metres east and north, (N, 2).
     """
 
     side_metres: float
@@ -41,16 +40,20 @@ class Town:
     levels: Levels
     kinds: NDArray[np.uint8]
     height: NDArray[np.float32]
-    ceilings: NDArray[np.float32]
+    shelter: Shelter
     objects: NDArray[np.int32]
     solids: Things
     crowns: Things
-    cameras: NDArray[np.float64]
 
     @property
     def albedo(self) -> NDArray[np.uint8]:
         """The ground's albedo at the finest resolution, (H, W, 3)."""
         return self.levels[0]
+
+    @property
+    def ground(self) -> Rasters:
+        """What a renderer needs of the ground."""
+        return self.levels, self.kinds, self.metres_per_pixel
 
     def check_inside(self, x: float, y: float) -> None:
         """Refuse a place outside the town.
@@ -64,13 +67,28 @@ class Town:
             )
 
 
+@dataclass(frozen=True)
+class District:
+    """A piece of the town in two years: not all that the tiles show is there for the panoramas.
+
+    Attributes:
+        street: what panoramas see.
+        above: what tiles see.
+        cameras: places on streets, metres east and north of the district's corner, (N, 2).
+    """
+
+    street: Town
+    above: Town
+    cameras: NDArray[np.float64]
+
+
 def assemble(
     albedo: NDArray[np.uint8],
     kinds: NDArray[np.uint8],
     solids: Things = NO_SOLIDS,
     crowns: Things = NO_CROWNS,
 ) -> Town:
-    """Make a town of ground and things; what is seen from above follows. It has no cameras yet.
+    """Make a town of ground and things; what is seen from above follows.
 
     Args:
         albedo: ground colours, (H, W, 3), row 0 in the north, METRES_PER_PIXEL.
@@ -79,12 +97,12 @@ def assemble(
         crowns: fields in `rays.CROWN_FIELDS`.
 
     Raises:
-        DataError: the rasters are not square and alike, or no multiple of CEILING_CELL.
+        DataError: the rasters are not square and alike, or no multiple of COARSEST.
     """
     size = len(kinds)
-    if kinds.shape != (size, size) or albedo.shape != (size, size, 3) or size % CEILING_CELL:
+    if kinds.shape != (size, size) or albedo.shape != (size, size, 3) or size % COARSEST:
         raise DataError(
-            f"a town's rasters are square and a multiple of {CEILING_CELL} pixels wide: albedo is "
+            f"a town's rasters are square and a multiple of {COARSEST} pixels wide: albedo is "
             f"{albedo.shape}, kinds {kinds.shape}."
         )
     side = size * METRES_PER_PIXEL
@@ -94,14 +112,13 @@ def assemble(
     return Town(
         side,
         METRES_PER_PIXEL,
-        (albedo, _coarser(albedo, LEVEL_STEP), _coarser(albedo, LEVEL_STEP**2)),
+        (albedo, _coarser(albedo, LEVEL_STEP), _coarser(albedo, COARSEST)),
         kinds,
-        height.astype(np.float32),
-        _ceilings(height),
+        height,
+        find_shelter(height, METRES_PER_PIXEL, LEVEL_STEP),
         np.where(surface == CROWN, -(thing + 1), thing + 1).astype(np.int32),
         solids,
         crowns,
-        np.zeros((0, 2)),
     )
 
 
@@ -109,12 +126,12 @@ def lawn(side_metres: float, solids: Things = NO_SOLIDS, crowns: Things = NO_CRO
     """A town that is a lawn with the given things on it.
 
     Args:
-        side_metres: length of each side; a multiple of 8.
+        side_metres: length of each side; a multiple of 4.
         solids: fields in `rays.SOLID_FIELDS`.
         crowns: fields in `rays.CROWN_FIELDS`.
 
     Raises:
-        DataError: the side is no multiple of 8 metres.
+        DataError: the side is no multiple of 4 metres.
     """
     size = round(side_metres / METRES_PER_PIXEL)
     albedo = np.full((size, size, 3), (100, 120, 60), np.uint8)
@@ -124,9 +141,3 @@ def lawn(side_metres: float, solids: Things = NO_SOLIDS, crowns: Things = NO_CRO
 def _coarser(albedo: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     size = len(albedo) // factor
     return cv2.resize(albedo, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)
-
-
-def _ceilings(height: NDArray[np.float64]) -> NDArray[np.float32]:
-    cells = len(height) // CEILING_CELL
-    squares = height.reshape(cells, CEILING_CELL, cells, CEILING_CELL).max(axis=(1, 3))
-    return cv2.dilate(squares, np.ones((3, 3), np.uint8)).astype(np.float32)

@@ -5,7 +5,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from cvgl_bench.town.materials import FIELD, GLASS, GRASS, MARKING, WATER, Daylight
+from cvgl_bench.town.casting import Rays
+from cvgl_bench.town.daylight import Daylight
+from cvgl_bench.town.facades import roof_tone, wall_colour
+from cvgl_bench.town.ground import Rasters, Surface, ground_surface
 from cvgl_bench.town.rays import (
     CROWN,
     FIRST_ROOF_FACE,
@@ -17,164 +20,24 @@ from cvgl_bench.town.rays import (
     Vector,
     compiled,
     grain,
+    leaf_grain,
 )
-from cvgl_bench.town.scene import CEILING_CELL, LEVEL_STEP, Levels, Town
+from cvgl_bench.town.shadows import Shadow, Shelter, opening, sunlit
 
-# Albedo levels, kinds, heights, ceilings and metres a pixel of a Town.
-Rasters = tuple[Levels, NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], float]
-# RGB albedo, outward normal, and how much the season colours it (0..1).
-Surface = tuple[float, float, float, float, float, float, float]
-FARTHEST_SHADOW_METRES = 90.0
-# A point is lifted off its own wall or roof before something between it and the sun is looked for.
-LIFT_METRES = 0.3
-
-
-@compiled
-def smooth_grain(x: float, y: float) -> float:
-    """Bilinear mixture of the `grain` of four neighbouring cells, 0..1."""
-    i, j = float(math.floor(x)), float(math.floor(y))
-    u, v = x - i, y - j
-    low = grain(i, j, 3.0) * (1 - u) + grain(i + 1, j, 3.0) * u
-    high = grain(i, j + 1, 3.0) * (1 - u) + grain(i + 1, j + 1, 3.0) * u
-    return low * (1 - v) + high * v
+Light = NDArray[np.float32]
+# Solids and crowns, the ground, its shelter, and shadows nearby and all around.
+Scene = tuple[tuple[Things, Things], Rasters, Shelter, tuple[Shadow, Shadow]]
+# A point is lifted off its own wall, roof or leaves before its shadow is looked up.
+LIFT_METRES = 0.5
+# Cells a metre of a crown's light and dark patches, and how strong they are.
+LEAF_SIZES = ((0.9, 0.4), (3.1, 0.4), (11.0, 0.5))
+SUN_DISC = math.cos(math.radians(0.9))
 
 
 @compiled
-def folded(position: float, size: int) -> float:
-    """Reflect a raster coordinate into the raster, so that the land goes on beyond its edge."""
-    if 0.0 <= position <= size - 1:
-        return position
-    period = 2.0 * (size - 1)
-    rest = position % period
-    return rest if rest <= size - 1 else period - rest
-
-
-@compiled
-def is_shaded(ground: Rasters, point: Vector, sun: Vector) -> bool:
-    """Whether something stands between a point and the sun.
-
-    Args:
-        ground: the town's rasters.
-        point: metres east, north and up.
-        sun: unit vector to the sun.
-    """
-    heights, ceilings, step = ground[2], ground[3], ground[4]
-    rows, columns = heights.shape
-    run = math.hypot(sun[0], sun[1])
-    rise, per_metre = sun[2] / run, 1.0 / (run * step)
-    east, north = point[0] / step, rows - point[1] / step
-    walked = 0.4
-    while walked < FARTHEST_SHADOW_METRES:
-        up = point[2] + walked * rise
-        column = math.floor(east + walked * sun[0] * per_metre)
-        row = math.floor(north - walked * sun[1] * per_metre)
-        if not (0 <= row < rows and 0 <= column < columns):
-            return False
-        if up > ceilings[row // CEILING_CELL, column // CEILING_CELL]:
-            walked += CEILING_CELL * step
-            continue
-        if heights[row, column] > up + 0.15:
-            return True
-        walked += 0.4 + 0.06 * walked
-    return False
-
-
-@compiled
-def mixture(raster: NDArray[np.uint8], row: float, column: float) -> Vector:
-    """Colour of a raster between its pixels, RGB in 0..1.
-
-    Args:
-        raster: (H, W, 3).
-        row: row, 0 being the centre of the first.
-        column: column likewise.
-    """
-    i, j = min(int(row), len(raster) - 2), min(int(column), len(raster) - 2)
-    v, u = (row - i) / 255.0, column - j
-    red, green, blue = 0.0, 0.0, 0.0
-    for k in range(4):
-        share = (u if k % 2 else 1.0 - u) * (v if k // 2 else 1.0 / 255.0 - v)
-        pixel = raster[i + k // 2, j + k % 2]
-        red, green, blue = red + share * pixel[0], green + share * pixel[1], blue + share * pixel[2]
-    return red, green, blue
-
-
-@compiled
-def ground_surface(ground: Rasters, point: Vector, footprint: float) -> Surface:
-    """What the ground is like, from the level whose pixels are about as wide as the ray.
-
-    Args:
-        ground: the town's rasters.
-        point: metres east, north and up.
-        footprint: metres of ground under one ray.
-    """
-    levels, kinds, step = ground[0], ground[1], ground[4]
-    size = len(kinds)
-    south, east = size - 0.5 - point[1] / step, point[0] / step - 0.5
-    kind = kinds[int(folded(south, size) + 0.5), int(folded(east, size) + 0.5)]
-    level = 0
-    if footprint > 1.5 * step:
-        level = 1 if footprint < 1.5 * step * LEVEL_STEP else 2
-    raster = levels[level]
-    scale = float(LEVEL_STEP**level)
-    row = folded((south + 0.5) / scale - 0.5, len(raster))
-    column = folded((east + 0.5) / scale - 0.5, len(raster))
-    red, green, blue = mixture(raster, row, column)
-    leafy = 1.0 if kind == GRASS else 0.4 if kind == FIELD else 0.0
-    tone = 1.0
-    if footprint < 0.5 and kind not in (MARKING, WATER):
-        rough = 0.30 if leafy > 0.0 else 0.10
-        tone += rough * (smooth_grain(3.0 * point[0], 3.0 * point[1]) - 0.5)
-    return tone * red, tone * green, tone * blue, 0.0, 0.0, 1.0, leafy
-
-
-@compiled
-def wall_colour(solid: np.void, index: int, face: int, along: float, up: float) -> Vector:
-    """Albedo of a wall: plinth, cornice, a door and a grid of windows.
-
-    Args:
-        solid: what it belongs to.
-        index: the solid's number, which tells its windows from its neighbour's.
-        face: 0 to 3.
-        along: metres from the wall's end.
-        up: metres above the ground.
-    """
-    red, green, blue = solid["wall"][0], solid["wall"][1], solid["wall"][2]
-    storeys = math.floor(solid["eave"] / 2.8)
-    if solid["bay"] > 0.0 and storeys > 0 and up < solid["eave"]:
-        length = 2.0 * (solid["half_width"] if face < 2 else solid["half_length"])
-        bays = max(1, int(length / solid["bay"] + 0.5))
-        u, v = along / length * bays, up / solid["eave"] * storeys
-        i, j = float(math.floor(u)), float(math.floor(v))
-        wide = abs(u - i - 0.5) / (0.5 * solid["glazing"])
-        if j == 0 and i == bays // 2 and face == 3 and solid["eave"] < 9.0:
-            if wide < 0.8 and v < 0.75:
-                return 0.35 * red, 0.25 * green, 0.2 * blue
-        elif wide < 1.0 and 0.28 < v - j < 0.80:
-            lit = 0.7 + 0.9 * grain(i, j, 7.0 * index + face)
-            return lit * GLASS[0], lit * GLASS[1], lit * GLASS[2]
-        elif wide < 1.25 and 0.23 < v - j < 0.85:
-            return 0.5 * red + 0.42, 0.5 * green + 0.42, 0.5 * blue + 0.42
-    tone = 1.0
-    if up < 0.5:
-        tone = 0.75
-    elif solid["side_pitch"] == 0.0 and up > solid["eave"] - 0.5:
-        tone = 1.12
-    return tone * red, tone * green, tone * blue
-
-
-@compiled
-def roof_tone(solid: np.void, index: int, along: float, across: float, lengthwise: bool) -> float:
-    """How bright a roof is at a place: rows of tiles, patches, and the rim of a flat one."""
-    row, slope = (abs(along), across) if lengthwise else (abs(across), along)
-    tone = 0.90 + 0.12 * grain(3.0 * row, 0.5 * slope, index)
-    tone += 0.08 * grain(0.7 * along, 0.7 * across, 1.0)
-    rim = min(solid["half_width"] - abs(across), solid["half_length"] - abs(along))
-    is_flat = solid["side_pitch"] == 0.0 and solid["bay"] > 0.0
-    return tone * 1.2 if is_flat and rim < 0.4 else tone
-
-
-@compiled
-def solid_surface(solid: np.void, index: int, face: int, point: Vector) -> Surface:
+def solid_surface(
+    solid: np.void, index: int, face: int, point: Vector, seen: tuple[Vector, float]
+) -> Surface:
     """What a solid is like where a ray enters it.
 
     Args:
@@ -182,6 +45,7 @@ def solid_surface(solid: np.void, index: int, face: int, point: Vector) -> Surfa
         index: its number.
         face: which of its faces.
         point: where, in metres.
+        seen: direction of the ray on the ground, and metres across it.
     """
     east, north = point[0] - solid["east"], point[1] - solid["north"]
     cosine, sine = solid["cosine"], solid["sine"]
@@ -191,7 +55,11 @@ def solid_surface(solid: np.void, index: int, face: int, point: Vector) -> Surfa
     nx, ny = (sign * cosine, sign * sine) if lengthwise else (-sign * sine, sign * cosine)
     if face < FIRST_ROOF_FACE:
         position = across + solid["half_width"] if lengthwise else along + solid["half_length"]
-        red, green, blue = wall_colour(solid, index, face, position, point[2])
+        ray, width = seen
+        slant = max(0.1, abs(nx * ray[0] + ny * ray[1]))
+        red, green, blue = wall_colour(
+            solid, index, face, position, point[2], width / math.sqrt(slant)
+        )
         tone, nz = 1.0, 0.0
     else:
         pitch = solid["end_pitch"] if lengthwise else solid["side_pitch"]
@@ -205,70 +73,130 @@ def solid_surface(solid: np.void, index: int, face: int, point: Vector) -> Surfa
 
 
 @compiled
-def crown_surface(crown: np.void, point: Vector) -> Surface:
-    """What a crown is like where a ray enters it."""
+def crown_surface(crown: np.void, point: Vector, footprint: float) -> Surface:
+    """What a crown is like where a ray enters it, metres of leaves under the ray being given."""
     x, y, z = point
     nx, ny = (x - crown["east"]) / crown["radius"], (y - crown["north"]) / crown["radius"]
     nz = (z - crown["up"]) / crown["half_height"]
-    leaf = 0.5 * grain(5.0 * x, 5.0 * y, 5.0 * z) + 0.5 * grain(1.1 * x, 1.1 * y, z)
+    # What is finer than the ray fades into its mean.
+    leaf = 0.5
+    for cells, strength in LEAF_SIZES:
+        near = min(1.0, 1.6 - 1.6 * cells * footprint)
+        if near > 0.0:
+            leaf += near * strength * (leaf_grain(point, cells) - 0.5)
     tone = (0.70 + 0.80 * leaf) * (0.90 + 0.20 * nz)
     red, green, blue = crown["colour"][0], crown["colour"][1], crown["colour"][2]
-    return tone * red, tone * green, tone * blue, nx, ny, nz, 1.0
+    # Leaves are turned every way, more or less like the crown.
+    return tone * red, tone * green, tone * blue, 0.7 * nx, 0.7 * ny, 0.7 * nz, 1.0
 
 
 @compiled
-def colour_hits(
-    things: tuple[Things, Things],
-    ground: Rasters,
-    hits: Hits,
-    points: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
-    light: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> NDArray[np.float64]:
-    """Light that comes back from every hit, RGB, (H, W, 3); nothing from the sky.
+def facing_sun(what: int, found: Surface, day: NDArray[np.float64]) -> float:
+    """How squarely a surface meets the sun's light, 0..1, before any shadow."""
+    facing = found[3] * day[0, 0] + found[4] * day[0, 1] + found[5] * day[0, 2]
+    if what == CROWN:
+        # Leaves let some light through and scatter it, so that the far side is not black.
+        return float(max(0.15, 0.25 + facing))
+    return float(max(0.0, facing))
+
+
+@compiled
+def lit(found: Surface, facing: float, opening: float, day: NDArray[np.float64]) -> Vector:
+    """Light that comes back from a surface, RGB.
 
     Args:
-        things: solids and crowns.
-        ground: the town's rasters.
-        hits: what was hit.
-        points: metres east, north and up, each (H, W).
-        light: metres of ground under one ray, (H, W), and the day as `as_light` puts it.
+        found: the surface.
+        facing: of `facing_sun`, less what is in shadow.
+        opening: share of the sky that is not hidden by what stands around.
+        day: of `as_light`.
     """
-    _, surface, thing, face = hits
-    footprint, day = light
-    sun = (day[0, 0], day[0, 1], day[0, 2])
-    result = np.zeros((*surface.shape, 3))
-    for row in range(surface.shape[0]):
-        for column in range(surface.shape[1]):
-            what, index = surface[row, column], thing[row, column]
+    sky, leafy = opening * (0.62 + 0.38 * found[5]), found[6]
+    return (
+        found[0] * (1.0 + leafy * (day[3, 0] - 1.0)) * (day[1, 0] * facing + day[2, 0] * sky),
+        found[1] * (1.0 + leafy * (day[3, 1] - 1.0)) * (day[1, 1] * facing + day[2, 1] * sky),
+        found[2] * (1.0 + leafy * (day[3, 2] - 1.0)) * (day[1, 2] * facing + day[2, 2] * sky),
+    )
+
+
+@compiled
+def lifted(what: int, point: Vector, found: Surface) -> Vector:
+    """The place where a surface's shadow is looked up, a little before it."""
+    lift = 0.0 if what == GROUND else LIFT_METRES
+    return point[0] + lift * found[3], point[1] + lift * found[4], point[2] + 0.6 * lift
+
+
+@compiled
+def sun_disc(ray: Vector, day: NDArray[np.float64]) -> float:
+    """How much of the sun's disc a ray to the sky meets, 0..1."""
+    if day[5, 0] == 0.0:
+        return 0.0
+    level = ray[0] * day[0, 0] + ray[1] * day[0, 1] + ray[2] * day[0, 2]
+    inside = (level / math.sqrt(1.0 + ray[2] * ray[2]) - SUN_DISC) / (0.5 * (1.0 - SUN_DISC))
+    return float(min(1.0, max(0.0, inside)))
+
+
+@compiled
+def light_up(scene: Scene, rays: Rays, hits: Hits, day: NDArray[np.float64], light: Light) -> None:
+    """Fill in the light of everything but the sky, and the disc of the sun.
+
+    Args:
+        scene: solids and crowns, the ground, its shelter, and shadows nearby and all around.
+        rays: of the picture's pixels.
+        hits: what they hit.
+        day: of `as_light`.
+        light: the sky everywhere, (H, W, 3); overwritten where there is something else.
+    """
+    # Whatever holds arrays is taken apart here: in the loops, numba would count it every time.
+    (solids, crowns), (levels, kinds, step), (shelter, shelter_step), shadows = scene
+    (near_shadow, near_turn), (far_shadow, far_turn) = shadows
+    easts, norths, up, level, slopes, spread, eye = rays
+    distance, surface, thing, face = hits
+    for row in range(len(slopes)):
+        north, slope = norths[row], slopes[row]
+        longer = math.sqrt(1.0 + slope * slope)
+        for c in range(len(easts)):
+            what, index = surface[row, c], thing[row, c]
+            ray = (level[c, 0], level[c, 1], slope)
             if what == SKY:
+                near = sun_disc(ray, day)
+                for band in range(3):
+                    light[row, c, band] += near * (1.3 - light[row, c, band])
                 continue
-            point = (points[0][row, column], points[1][row, column], points[2][row, column])
-            lift = 0.0
+            run = distance[row, c]
+            away = run * longer
+            point = (easts[c] + run * ray[0], north + run * ray[1], up + run * slope)
+            width = spread[0] + spread[1] * away
             if what == GROUND:
-                found = ground_surface(ground, point, footprint[row, column])
+                # Along the ray the ground is foreshortened: the mean of length and width.
+                mean = width * math.sqrt(max(1.0, away / eye))
+                found = ground_surface(levels, kinds, step, point, mean)
             elif what == SOLID:
-                found = solid_surface(things[0][index], index, face[row, column], point)
-                lift = LIFT_METRES
+                found = solid_surface(solids[index], index, face[row, c], point, (ray, width))
             else:
-                found = crown_surface(things[1][index], point)
-            red, green, blue, nx, ny, nz, leafy = found
-            facing = max(0.0, nx * sun[0] + ny * sun[1] + nz * sun[2])
-            if what != CROWN and facing > 0.0:
-                start = (point[0] + lift * nx, point[1] + lift * ny, point[2] + 0.2 * lift)
-                if is_shaded(ground, start, sun):
-                    facing = 0.0
-            for band, albedo in enumerate((red, green, blue)):
-                season = 1.0 + leafy * (day[3, band] - 1.0)
-                lit = day[1, band] * facing + day[2, band] * (0.62 + 0.38 * nz)
-                result[row, column, band] = albedo * season * lit
-    return result
+                found = crown_surface(crowns[index], point, width)
+            facing = facing_sun(what, found, day)
+            if facing > 0.0:
+                start = lifted(what, point, found)
+                share = sunlit(near_shadow, near_turn, start)
+                if share < 0.0:
+                    share = abs(sunlit(far_shadow, far_turn, start))
+                facing *= 0.5 + 0.5 * share if what == CROWN else share
+            colour = lit(found, facing, opening(shelter, shelter_step, point), day)
+            clear = 1.0 if day[5, 1] == math.inf else math.exp(-away / day[5, 1])
+            for band in range(3):
+                light[row, c, band] = clear * colour[band] + (1.0 - clear) * day[4, band]
 
 
-def rasters(town: Town) -> Rasters:
-    """What `colour_hits` needs of a town's ground."""
-    return town.levels, town.kinds, town.height, town.ceilings, town.metres_per_pixel
+def as_light(daylight: Daylight, visibility: float) -> NDArray[np.float64]:
+    """A day as the kernels take it, (6, 3).
 
+    Rows: sun, direct and diffuse light, leaves, horizon; then how clear the sun's disc is and the
+    visibility.
 
-def as_light(daylight: Daylight) -> NDArray[np.float64]:
-    """What `colour_hits` needs of a day: sun, direct, diffuse and leaves, (4, 3)."""
-    return np.array([daylight.sun, daylight.direct, daylight.diffuse, daylight.leaves])
+    Args:
+        daylight: of the day.
+        visibility: metres after which 63 % of a colour is haze.
+    """
+    clear = 1.0 if daylight.direct[1] > 0.5 else 0.0
+    rows = [daylight.sun, daylight.direct, daylight.diffuse, daylight.leaves, daylight.horizon]
+    return np.array([*rows, (clear, visibility, 0.0)])

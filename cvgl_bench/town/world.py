@@ -1,237 +1,204 @@
-"""A town on disk in CVUSA's layout: districts side by side, a tile and a panorama a camera.
+"""The town on disk: districts rendered one by one, here or elsewhere, then put together.
 
-    ROOT/bingmap/19/<id>.jpg            tile, north up
-    ROOT/streetview/panos/<id>.jpg      panorama, north in the centre column
-    ROOT/splits/val-19zl.csv            aerial path, panorama path, annotation path
-    ROOT/split_locations/all.csv        row <id> - 1: aerial and ground latitude and longitude, 0
-    ROOT/town.json                      what it was made with; written last
+A district is built once, by one worker, which holds nothing but this district. When its pictures
+are there, its part of the lists is written under ROOT/.unfinished/<area>; whoever finds every part
+there, and every picture that they name, writes the lists, and last the page <area>.json. So
+workers, shards, folders that were copied together, kills and resumes change no byte.
 
-Pair k stands in district (k - 1) // CAMERAS and every district is built from its own seed, so a
-pair is the same whatever the number of pairs.
+Pair k stands in district (k - 1) // CAMERAS, and every district and picture is drawn from its own
+seed, so a pair is the same whatever the number of pairs.
 """
 
-import functools
-import io
+import contextlib
+import dataclasses
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-from pyproj import Transformer
-
-from cvgl_bench.datasets.cvtown import GENERATOR_VERSION
 from cvgl_bench.errors import DataError
 from cvgl_bench.executors import Progress, no_progress, run_local
-from cvgl_bench.files import write_atomically
-from cvgl_bench.seeding import generator, identity_seed
-from cvgl_bench.town.aerial import render_aerial
-from cvgl_bench.town.layout import CAMERAS, SIDE_METRES, build_town
-from cvgl_bench.town.panorama import render_panorama
-from cvgl_bench.town.scene import Town
+from cvgl_bench.files import settle, sha256, write_atomically
+from cvgl_bench.town import pairs as cvusa_layout
+from cvgl_bench.town import vigor as vigor_layout
+from cvgl_bench.town.order import UNFINISHED, Order, Part, check_order
+from cvgl_bench.town.regions import REGIONS
 
-NAME = "cvtown"
-# In the Atlantic, so that nobody takes the town for a real place.
-ORIGIN_DEGREES = (40.0, -30.0)
-TILE_METRES = 76.8
-JPEG_QUALITY = 92
-PAIRS_A_TASK = 5
-RECORD = "town.json"
-SPLIT, POSITIONS = "splits/val-19zl.csv", "split_locations/all.csv"
-UNFINISHED = ".unfinished"
+PAGE = "page.json"
 
 
 @dataclass(frozen=True)
-class _Task:
-    """Pairs of one district that a worker renders together."""
+class _Form:
+    """A layout on disk: renders a district, names its lists, and the pictures they hold."""
 
-    root: Path
-    seed: int
-    panorama_size: tuple[int, int]
-    aerial_size: int
-    district: int
-    ids: tuple[int, ...]
+    render: Callable[[Order, int], Part]
+    headers: Callable[[Order], dict[str, list[str]]]
+    listed: Callable[[Order], Iterator[str]]
+
+
+FORMS = {
+    "pairs": _Form(cvusa_layout.render, cvusa_layout.headers, cvusa_layout.listed),
+    "vigor": _Form(vigor_layout.render, vigor_layout.headers, vigor_layout.listed),
+}
 
 
 def write_town(
-    root: Path,
+    order: Order,
     *,
-    pairs: int,
-    seed: int,
-    panorama_size: tuple[int, int] = (112, 616),
-    aerial_size: int = 256,
     workers: int = 1,
+    shard: tuple[int, int] = (1, 1),
     progress: Progress = no_progress,
-) -> Path:
-    """Write a town as a data set and return its folder; the same arguments give the same bytes.
+) -> int:
+    """Write one area of a town as a data set; the same order gives the same bytes.
 
-    An interrupted run goes on where it was; in a finished town only missing pictures are made.
+    An interrupted run goes on where it was; in a finished area only missing pictures are made. A
+    folder may hold several areas of one town, all of one size and form.
 
     Args:
-        root: folder of the data set; new, empty, or this very town.
-        pairs: tiles and panoramas to make.
-        seed: of the town.
-        panorama_size: rows and columns of the panoramas.
-        aerial_size: pixels each way of the tiles, which always show TILE_METRES.
+        order: what to make, and the folder: new, empty, or with areas of this very town.
         workers: processes; they change no byte.
+        shard: (I, N): do every N-th district, starting with the I-th; 1 <= I <= N.
         progress: told the number of pairs that have just been finished or found finished.
 
+    Returns:
+        How many districts are still to be made by other shards; 0 if the area is finished.
+
     Raises:
-        DataError: a number makes no sense, or the folder holds something else.
+        DataError: a name or number makes no sense, or the folder holds something else.
     """
-    numbers = {"pairs": pairs, "tile size": aerial_size, "workers": workers}
-    numbers |= {"panorama height": panorama_size[0], "panorama width": panorama_size[1]}
-    for what, value in numbers.items():
-        if value < 1:
-            raise DataError(f"a town needs at least 1 for its {what}, not {value}.")
-    record = _record(pairs, seed, panorama_size, aerial_size)
-    _refuse_another(root, record)
-    if _is_complete(root, pairs):
-        progress(pairs)
-        return root
-    scratch = root / UNFINISHED
-    write_atomically(scratch / RECORD, record)
-    tasks = [
-        _Task(root, seed, panorama_size, aerial_size, district, ids)
-        for district, ids in _shares(pairs)
-    ]
-    places: dict[int, NDArray[np.float64]] = {}
-    for found in run_local(_render, tasks, workers=workers):
-        places |= found
-        progress(len(found))
-    _write_lists(root, places)
-    write_atomically(root / RECORD, record, scratch=scratch)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return root
+    check_order(order, forms=tuple(FORMS), workers=workers, shard=shard)
+    _refuse_another(order)
+    mine = range(order.districts)[shard[0] - 1 :: shard[1]]
+    if _is_finished(order):
+        progress(sum(len(order.numbers(district)) for district in mine))
+        _clear(order)
+        return 0
+    write_atomically(order.scratch / PAGE, _encoded(order.page()))
+    todo = [district for district in mine if _part(order, district) is None]
+    progress(sum(len(order.numbers(district)) for district in mine if district not in todo))
+    for made in run_local(_make, [(order, district) for district in todo], workers=workers):
+        progress(made)
+    return _finish(order)
 
 
-def _record(pairs: int, seed: int, panorama_size: tuple[int, int], aerial_size: int) -> bytes:
-    record: dict[str, Any] = {
-        "name": NAME,
-        "generator_version": GENERATOR_VERSION,
-        "seed": seed,
-        "pairs": pairs,
-        "panorama_size": list(panorama_size),
-        "aerial_size": aerial_size,
-        "aerial_metres_per_pixel": TILE_METRES / aerial_size,
-        "origin_degrees": {"latitude": ORIGIN_DEGREES[0], "longitude": ORIGIN_DEGREES[1]},
-    }
-    return (json.dumps(record, indent=2) + "\n").encode()
+def _make(task: tuple[Order, int]) -> int:
+    """Render one district and write its part of the lists; returns its number of pairs."""
+    order, district = task
+    part = dataclasses.asdict(FORMS[order.form].render(order, district))
+    path = _part_path(order, district)
+    sizes = [(order.root / picture).stat().st_size for picture in part["pictures"]]
+    page = part | {"sizes": sizes, "order": _digest(order)}
+    write_atomically(path, _encoded(page), scratch=order.scratch, durable=False)
+    return len(order.numbers(district))
 
 
-def _refuse_another(root: Path, record: bytes) -> None:
+def _finish(order: Order) -> int:
+    """Write lists and page if every part and picture is there; returns how many parts are not."""
+    parts = [_part(order, district) for district in range(order.districts)]
+    there = [part for part in parts if part is not None]
+    settle()
+    if len(there) < len(parts):
+        if not _is_finished(order):
+            return len(parts) - len(there)
+        # Another run that has just finished has taken the parts away.
+        _clear(order)
+        return 0
+    for name, head in FORMS[order.form].headers(order).items():
+        lines = head + [line for part in there for line in part.lines[name]]
+        text = "".join(f"{line}\n" for line in lines)
+        write_atomically(order.root / name, text.encode(), scratch=order.scratch)
+    write_atomically(_page_path(order), _encoded(order.page()), scratch=order.scratch)
+    _clear(order)
+    return 0
+
+
+def _clear(order: Order) -> None:
+    shutil.rmtree(order.scratch, ignore_errors=True)
+    # Other areas may be on their way.
+    with contextlib.suppress(OSError):
+        order.scratch.parent.rmdir()
+
+
+def _part(order: Order, district: int) -> Part | None:
+    """Read a district's part; None if it is not there, or a picture of it is not."""
+    path = _part_path(order, district)
+    if not path.is_file():
+        return None
+    part = _decoded(path)
+    if part.get("order") != _digest(order):
+        raise DataError(
+            f"{path} is of another town than {order.scratch / PAGE}: shards with other seeds, "
+            "numbers of pairs or sizes do not go together. Remove the folder."
+        )
+    for picture, size in zip(part["pictures"], part["sizes"], strict=True):
+        file = order.root / picture
+        # A power cut leaves pictures empty that had not reached the disk.
+        if not file.is_file() or file.stat().st_size != size:
+            file.unlink(missing_ok=True)
+            return None
+    return Part(part["pictures"], part["lines"])
+
+
+def _is_finished(order: Order) -> bool:
+    """Whether page, lists and every listed picture are there."""
+    form = FORMS[order.form]
+    lists = (order.root / name for name in form.headers(order))
+    if not all(path.is_file() for path in (_page_path(order), *lists)):
+        return False
+    return all((order.root / picture).is_file() for picture in form.listed(order))
+
+
+def _refuse_another(order: Order) -> None:
     """Refuse a folder that holds anything but this very town, finished or begun."""
-    if not root.exists():
-        return
+    root = order.root
+    if root.exists() and not root.is_dir():
+        raise DataError(f"{root} is a file; a town needs a folder of its own.")
+    pages = [
+        (area, path)
+        for area in REGIONS
+        for path in (root / f"{area}.json", root / UNFINISHED / area / PAGE)
+        if path.is_file()
+    ]
     # A run that is killed at its first step leaves nothing but its scratch folder.
-    if root.is_dir() and all(entry.name == UNFINISHED for entry in root.iterdir()):
-        scratch = root / UNFINISHED
-        if not (scratch / RECORD).is_file():
-            return
-    for path in (root / UNFINISHED / RECORD, root / RECORD):
-        if path.is_file() and path.read_bytes() == record:
-            return
-    raise DataError(
-        f"{root} is not empty and holds no town with the seed, number of pairs and sizes that "
-        "were asked for. Nothing was written: name another folder, or remove this one."
-    )
+    if not pages and root.is_dir() and any(path.name != UNFINISHED for path in root.iterdir()):
+        raise DataError(
+            f"{root} is not empty and holds no town. Nothing was written: name another folder."
+        )
+    for area, path in pages:
+        wanted = order.page() if area == order.area else order.common()
+        page = _decoded(path)
+        for field, value in wanted.items():
+            if page.get(field) != value:
+                raise DataError(
+                    f"{root} holds the split '{area}' of a town with the {field} "
+                    f"{page.get(field)}, not {value}. Nothing was written: name another folder, "
+                    "or remove this one."
+                )
 
 
-def _is_complete(root: Path, pairs: int) -> bool:
-    pictures = (path for number in range(1, pairs + 1) for path in _paths(number))
-    return all((root / path).is_file() for path in (RECORD, SPLIT, POSITIONS, *pictures))
+def _page_path(order: Order) -> Path:
+    return order.root / f"{order.area}.json"
 
 
-def _shares(pairs: int) -> list[tuple[int, tuple[int, ...]]]:
-    """Districts and ids, a few pairs a task."""
-    shares = []
-    for first in range(1, pairs + 1, PAIRS_A_TASK):
-        last = min(first + PAIRS_A_TASK, pairs + 1)
-        shares.append(((first - 1) // CAMERAS, tuple(range(first, last))))
-    return shares
+def _part_path(order: Order, district: int) -> Path:
+    return order.scratch / "parts" / f"{district:05d}.json"
 
 
-@functools.lru_cache(maxsize=1)
-def _district(seed: int, district: int) -> Town:
-    return build_town(seed, district=district)
+def _digest(order: Order) -> str:
+    return sha256(_encoded(order.page()))
 
 
-def _render(task: _Task) -> dict[int, NDArray[np.float64]]:
-    """Write the pictures of a few pairs; returns where in the town each was taken, in metres."""
-    town = _district(task.seed, task.district)
-    corner = np.array(district_cell(task.district)) * SIDE_METRES
-    places = {}
-    for number in task.ids:
-        x, y = town.cameras[(number - 1) % CAMERAS].tolist()
-        places[number] = corner + np.array([x, y])
-        aerial, ground = (task.root / path for path in _paths(number))
-        if not aerial.is_file():
-            rng = generator(identity_seed(NAME, task.seed, number, "aerial"))
-            size = task.aerial_size
-            tile = render_aerial(town, x, y, rng, size=size, metres_per_pixel=TILE_METRES / size)
-            _write_picture(aerial, tile, task.root)
-        if not ground.is_file():
-            rng = generator(identity_seed(NAME, task.seed, number, "panorama"))
-            panorama = render_panorama(town, x, y, rng, size=task.panorama_size)
-            _write_picture(ground, panorama, task.root)
-    return places
+def _encoded(page: dict[str, Any]) -> bytes:
+    return (json.dumps(page, indent=2) + "\n").encode()
 
 
-def _paths(number: int) -> tuple[str, str]:
-    return f"bingmap/19/{number:07d}.jpg", f"streetview/panos/{number:07d}.jpg"
-
-
-def _write_picture(path: Path, picture: NDArray[np.uint8], root: Path) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    write_atomically(path, buffer.getvalue(), scratch=root / UNFINISHED)
-
-
-def _write_lists(root: Path, places: dict[int, NDArray[np.float64]]) -> None:
-    numbers = sorted(places)
-    split = [",".join((*_paths(n), f"streetview/annotations/{n:07d}.png")) for n in numbers]
-    positions = []
-    for latitude, longitude in coordinates(np.array([places[n] for n in numbers])).tolist():
-        position = f"{latitude:.9f},{longitude:.9f}"
-        positions.append(f"{position},{position},0")
-    for name, lines in ((SPLIT, split), (POSITIONS, positions)):
-        text = "\n".join(lines) + "\n"
-        write_atomically(root / name, text.encode(), scratch=root / UNFINISHED)
-
-
-def district_cell(district: int) -> tuple[int, int]:
-    """Column and row of a district: a square spiral around district 0.
-
-    Args:
-        district: its number, from 0.
-    """
-    column = row = 0
-    step, heading = 1, 0
-    left = step
-    for _ in range(district):
-        column += (1, 0, -1, 0)[heading]
-        row += (0, 1, 0, -1)[heading]
-        left -= 1
-        if left == 0:
-            heading = (heading + 1) % 4
-            step += heading % 2 == 0
-            left = step
-    return column, row
-
-
-def coordinates(metres: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Latitude and longitude of places in the town, degrees in WGS 84, (N, 2).
-
-    A transverse Mercator projection of scale 1 around ORIGIN_DEGREES: its distances are true to a
-    millionth within 9 km of that meridian.
-
-    Args:
-        metres: east and north of the origin, (N, 2).
-    """
-    latitude, longitude = ORIGIN_DEGREES
-    plane = f"+proj=tmerc +lat_0={latitude} +lon_0={longitude} +k=1 +datum=WGS84 +units=m"
-    back = Transformer.from_crs(plane, "EPSG:4326")
-    return np.stack(back.transform(metres[:, 0].tolist(), metres[:, 1].tolist()), axis=1)
+def _decoded(path: Path) -> dict[str, Any]:
+    try:
+        page = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(page, dict):
+        raise DataError(f"{path} is not what cvgl-bench town wrote.")
+    return page
