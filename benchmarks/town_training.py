@@ -1,0 +1,286 @@
+"""Train the small two-branch network on CVTown, to measure how hard the town is.
+
+python -m benchmarks.town_training --data TOWN --minutes 20 --out weights.safetensors
+
+The pictures are decoded once, resized to the network's input and held in memory. Each batch is
+drawn from them with turns and mirrorings that both views share, and colours of each view's own. The
+loss is symmetric InfoNCE with the batch as negatives. With --views narrow, panoramas are cut to
+parts that look in an unknown direction: whole and aligned at first, because that is learnt
+sooner, then ever narrower, 67 to 112 degrees in the end.
+
+--minutes ends in time on any machine, reading included, because the learning rate follows the
+clock: two such runs differ. --steps gives the same weights again on one machine with as many
+threads (OMP_NUM_THREADS). The last --held-out pairs of the split are not trained on; their R@1, by
+the benchmark's own scoring, is printed at the end.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.town_model import FULL_WIDTH, STRIDE, TownNet, TwoBranch
+from benchmarks.town_pictures import Pairs, cut_anywhere, read_pairs, recoloured, turned_together
+from cvgl_bench.codec import decode
+from cvgl_bench.datasets import Pair, load_dataset
+from cvgl_bench.embedding import embed, resolve_device
+from cvgl_bench.errors import CvglBenchError, DataError
+from cvgl_bench.files import read, write_atomically
+from cvgl_bench.scores import ranks, recall_at
+from cvgl_bench.views import crop, draw_heading
+
+NARROWEST, NARROW, WIDEST = 3, 5, FULL_WIDTH // STRIDE - 1  # 67, 112 and 337 degrees
+# Shares of the training: up to the first, views are whole and aligned, from the second on narrow.
+WHOLE, NARROWED = 0.1, 0.4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train.
+
+    Attributes:
+        seed: of the first weights and of every draw.
+        views: "aligned" whole panoramas, or "narrow" parts of them.
+        batch: pairs a step.
+        rate: the highest learning rate.
+        steps: how many; None trains until the deadline.
+        deadline: `time.monotonic()` at the end, where steps is None.
+        bfloat16: compute in bfloat16 where torch's autocast says it is safe.
+        device: where.
+    """
+
+    seed: int = 0
+    views: Literal["aligned", "narrow"] = "aligned"
+    batch: int = 64
+    rate: float = 2e-3
+    steps: int | None = None
+    deadline: float = math.inf
+    bfloat16: bool = False
+    device: str = "cpu"
+
+
+def batches(pairs: Pairs, plan: Plan, done: Callable[[], float]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Draw batches for ever: views (B, 3, H, w) and tiles (B, 3, H, W), float32 in 0..1.
+
+    Args:
+        pairs: what from.
+        plan: the batch's size and its views.
+        done: returns the share of the training that is over. Views become narrow by and by: from
+            the start, they are learnt too late.
+    """
+    draw = torch.Generator().manual_seed(plan.seed)
+    size = min(plan.batch, len(pairs.ground))
+    while True:
+        order = torch.randperm(len(pairs.ground), generator=draw)
+        for first in range(0, len(order) - size + 1, size):
+            chosen = order[first : first + size]
+            both = turned_together(pairs.ground[chosen], pairs.aerial[chosen], draw)
+            ground = both.ground
+            if plan.views == "narrow" and done() > WHOLE:
+                ground = cut_anywhere(ground, _width(done(), draw), draw)
+            yield (
+                recoloured(ground.to(plan.device), draw),
+                recoloured(both.aerial.to(plan.device), draw),
+            )
+
+
+def _width(done: float, draw: torch.Generator) -> int:
+    share = min(1.0, (done - WHOLE) / (NARROWED - WHOLE))
+    low = round(WIDEST - (WIDEST - NARROWEST) * share)
+    high = round(WIDEST - (WIDEST - NARROW) * share)
+    return STRIDE * int(torch.randint(low, high + 1, (1,), generator=draw))
+
+
+class InfoNCE(nn.Module):
+    """Symmetric cross-entropy over the batch's similarities, with a learnt temperature.
+
+    Source: Radford et al. 2021, arXiv:2103.00020; the label smoothing of Sample4Geo (Deuser et
+        al. 2023, arXiv:2303.11851).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+
+    def forward(self, ground: Tensor, aerial: Tensor) -> Tensor:
+        """Return the loss of unit-length embeddings, (B, D) each, row k of both a pair."""
+        similarity = ground @ aerial.T * self.log_scale.exp().clamp(max=100)
+        truth = torch.arange(len(ground), device=ground.device)
+        there = cross_entropy(similarity, truth, label_smoothing=0.1)
+        return (there + cross_entropy(similarity.T, truth, label_smoothing=0.1)) / 2
+
+
+def rate_at(done: float) -> float:
+    """Learning rate as a share of the highest: a rise over 8 %, then a cosine to nothing.
+
+    Args:
+        done: share of the training, in 0..1.
+    """
+    if done < 0.08:
+        return 0.02 + 0.98 * done / 0.08
+    return (1 + math.cos(math.pi * (done - 0.08) / 0.92)) / 2
+
+
+def train(
+    pairs: Pairs, plan: Plan, progress: Callable[[int, float], None] = lambda *_: None
+) -> TwoBranch:
+    """Train a new network.
+
+    Args:
+        pairs: all of them are trained on.
+        plan: how.
+        progress: told the number of steps done and the loss, after each.
+
+    Raises:
+        DataError: neither steps nor a deadline are given.
+    """
+    if plan.steps is None and math.isinf(plan.deadline):
+        raise DataError("a training needs a number of steps or a deadline.")
+    torch.manual_seed(plan.seed)
+    network, loss_of = TwoBranch().to(plan.device), InfoNCE().to(plan.device)
+    optimizer = _optimizer(network, loss_of, plan.rate)
+    start, kind, step = time.monotonic(), torch.device(plan.device).type, 0
+
+    def done() -> float:
+        if plan.steps is not None:
+            return step / plan.steps
+        return (time.monotonic() - start) / max(plan.deadline - start, 1e-9)
+
+    drawn = batches(pairs, plan, done)
+    while (share := done()) < 1:
+        ground, aerial = next(drawn)
+        for group in optimizer.param_groups:
+            group["lr"] = plan.rate * rate_at(share)
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=plan.bfloat16):
+            embedded = network.encode_ground(ground), network.encode_aerial(aerial)
+        loss = loss_of(*embedded)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        step += 1
+        progress(step, float(loss.detach()))
+    return network
+
+
+def _optimizer(network: nn.Module, loss: nn.Module, rate: float) -> torch.optim.AdamW:
+    weights = [*network.parameters(), *loss.parameters()]
+    groups: list[dict[str, Any]] = [
+        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": 0.05},
+        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=rate)
+
+
+def write_weights(network: TwoBranch, path: Path) -> None:
+    """Write what TownNet reads: the network's tensors, as safetensors."""
+    tensors = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+    write_atomically(path, save(tensors))
+
+
+def score(weights: Path, pairs: Sequence[Pair], fov_degrees: float | None) -> float:
+    """R@1 of a trained network among these pairs' own tiles.
+
+    Args:
+        weights: its file.
+        pairs: queries and gallery.
+        fov_degrees: the queries' field of view, each looking in its own drawn direction; None for
+            whole panoramas, north in the centre.
+    """
+    model = TownNet(weights)
+
+    def view(pair: Pair) -> NDArray[np.uint8]:
+        whole = decode(read(pair.ground), str(pair.ground))
+        if fov_degrees is None:
+            return whole
+        heading = draw_heading(0, "cvtown", pair.id)
+        return crop(whole, heading_degrees=heading, fov_degrees=fov_degrees)
+
+    tiles = (decode(read(pair.aerial), str(pair.aerial)) for pair in pairs)
+    references = embed(model, tiles, side="aerial", device="auto")
+    queries = embed(model, map(view, pairs), side="ground", device="auto")
+    return recall_at(ranks(queries, references, range(len(pairs))), 1)
+
+
+def main() -> None:
+    """Train, write the weights, print how well they do on the pairs held out."""
+    options = _options()
+    try:
+        _run(options, time.monotonic())
+    except CvglBenchError as error:
+        raise SystemExit(f"Error: {error}") from error
+
+
+def _run(options: argparse.Namespace, start: float) -> None:
+    device = str(resolve_device(options.device))
+    listed = load_dataset("cvtown", options.data, options.split).pairs[: options.pairs]
+    training, held_out = listed[: -options.held_out], listed[-options.held_out :]
+    pairs = read_pairs(training)
+    print(f"{len(training)} pairs read in {time.monotonic() - start:.0f} s", flush=True)
+    plan = Plan(
+        seed=options.seed,
+        views=options.views,
+        batch=options.batch,
+        steps=options.steps,
+        deadline=start + 60 * options.minutes,
+        bfloat16=options.bfloat16,
+        device=device,
+    )
+    network = train(pairs, plan, _Report(start))
+    write_weights(network, options.out)
+    whole, narrow = (score(options.out, held_out, fov) for fov in (None, 90.0))
+    print(
+        f"R@1 of {len(held_out)} pairs held out: {whole:.1%} whole and aligned, {narrow:.1%} at "
+        f"90 degrees in an unknown direction. {options.out} written."
+    )
+
+
+class _Report:
+    """Prints the mean loss of every hundred steps."""
+
+    def __init__(self, start: float) -> None:
+        self.start = start
+        self.losses: list[float] = []
+
+    def __call__(self, step: int, loss: float) -> None:
+        self.losses.append(loss)
+        if step % 100 == 0:
+            mean = sum(self.losses) / len(self.losses)
+            print(
+                f"step {step}: loss {mean:.3f}, {time.monotonic() - self.start:.0f} s", flush=True
+            )
+            self.losses.clear()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=_AsWritten)
+    parser.add_argument("--data", type=Path, required=True, help="a town on disk")
+    parser.add_argument("--out", type=Path, required=True, help="the file of the weights")
+    parser.add_argument("--split", default="train", help="split of the town (train)")
+    parser.add_argument("--pairs", type=int, help="only the first so many, held-out ones included")
+    parser.add_argument("--held-out", type=int, default=500, help="the last so many (500)")
+    parser.add_argument("--minutes", type=float, default=20, help="until when to train (20)")
+    parser.add_argument("--steps", type=int, help="so many steps instead, repeatably")
+    parser.add_argument("--views", choices=["aligned", "narrow"], default="aligned")
+    parser.add_argument("--batch", type=int, default=64, help="pairs a step (64)")
+    parser.add_argument("--bfloat16", action="store_true", help="faster where it is in hardware")
+    parser.add_argument("--device", choices=["cpu", "cuda", "auto"], default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+class _AsWritten(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the description."""
+
+
+if __name__ == "__main__":
+    main()
