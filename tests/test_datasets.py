@@ -174,6 +174,19 @@ def test_every_split_names_an_area_and_says_how_to_make_it(tmp_path):
         ("split_locations/val.csv", "{header}0000001,1,2,3,x\n", "line 2: could not convert"),
         ("split_locations/val.csv", "{header}0000001,1,2\n", "line 2: not enough values"),
         ("split_locations/val.csv", "{header}0000001,1,2,3,4\n", "'0000002' has no position"),
+        (
+            "split_locations/val.csv",
+            "{header}0000001,nan,2,3,4\n",
+            "line 2: there is no such place",
+        ),
+        (
+            "split_locations/val.csv",
+            "{header}0000001,1,inf,3,4\n",
+            "line 2: there is no such place",
+        ),
+        ("split_locations/val.csv", "{header}" + 2 * "0000001,1,2,3,4\n", "is listed twice"),
+        ("splits/val-19zl.csv", "a/1.jpg,b/2.jpg\nc,d\n", "are of different places"),
+        ("val.json", "[" * 100_000, "not what cvgl-bench town wrote"),
     ],
 )
 def test_a_damaged_town_is_refused(make_town_folder, file, text, told):

@@ -17,7 +17,7 @@ from cvgl_bench.datasets.cvtown import AREAS, SIZES
 )
 @click.option(
     "--pairs",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 1_000_000),
     help="How many; by default train 20,000, val 1,000, test and cross 2,000.",
 )
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Which town.")

@@ -76,6 +76,8 @@ def load(root: Path, split: str) -> Dataset:
         if len(row) < 2:
             raise DataError(f"{source}, line {number}: two paths were expected, not {row}.")
         aerial, ground = (inside(root, field, source) for field in row[:2])
+        if aerial.stem != ground.stem:
+            raise DataError(f"{source}, line {number}: tile and panorama are of different places.")
         if ground.stem not in positions:
             raise DataError(f"{source}, line {number}: '{ground.stem}' has no position.")
         pairs.append(Pair(ground.stem, ground, aerial, *positions[ground.stem]))
@@ -94,7 +96,7 @@ def _page(root: Path, split: str) -> dict[str, Any]:
     try:
         page: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         known = {page["form"], page["size"], page["seed"], page["generator_version"], page["pairs"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is not what cvgl-bench town wrote: {error!r}.") from error
     del known
     return page
@@ -112,13 +114,13 @@ def _check(page: dict[str, Any], root: Path, split: str) -> None:
         raise DataError(
             f"{root} is a town with seed {made[0]} in size {made[1]}, drawn by version {made[2]}; "
             f"the split '{split}' is the one with seed {seed} in size {size}, drawn by version "
-            f"{GENERATOR_VERSION}."
+            f"{GENERATOR_VERSION}. Suites of your own may take 'any-{wanted.area}'."
         )
 
 
 def _positions(path: Path) -> dict[str, tuple[Position, Position]]:
     """Ground and aerial position of every id."""
-    positions = {}
+    positions: dict[str, tuple[Position, Position]] = {}
     for number, row in enumerate(_rows(path), start=1):
         try:
             if number == 1:
@@ -126,6 +128,12 @@ def _positions(path: Path) -> dict[str, tuple[Position, Position]]:
                     raise ValueError(f"its header is not {','.join(LOCATION_FIELDS)}")
                 continue
             north, east, ground_north, ground_east = (float(field) for field in row[1:])
+            if not all(abs(n) <= 90 for n in (north, ground_north)) or not all(
+                abs(e) <= 180 for e in (east, ground_east)
+            ):
+                raise ValueError("there is no such place")
+            if row[0] in positions:
+                raise ValueError(f"'{row[0]}' is listed twice")
         except ValueError as error:
             raise DataError(f"{path}, line {number}: {error}.") from error
         positions[row[0]] = (Position(ground_north, ground_east), Position(north, east))

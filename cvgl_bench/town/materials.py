@@ -8,7 +8,6 @@ Colour = tuple[float, float, float]
 Raster = NDArray[np.float32]
 
 GRASS, FIELD, ASPHALT, PAVING, MARKING, GRAVEL, WATER = range(7)
-VEGETATION = (GRASS, FIELD)
 
 # Albedo in 0..1 as a camera's RGB shows it, without light.
 ASPHALTS: list[Colour] = [(0.30, 0.30, 0.31), (0.40, 0.39, 0.38), (0.52, 0.50, 0.47)]

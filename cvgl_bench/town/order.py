@@ -62,6 +62,7 @@ class Order:
         seed: of the town.
         size: of the pictures; one of SIZES, or another.
         form: the layout, "pairs" (CVUSA's, see `town.pairs`) or "vigor" (see `town.vigor`).
+        mends: the area was finished once, so pictures that are there are whole.
     """
 
     root: Path
@@ -70,6 +71,7 @@ class Order:
     seed: int = 7
     size: PictureSize = SIZES["cvusa"]
     form: str = "pairs"
+    mends: bool = False
 
     @property
     def scratch(self) -> Path:
@@ -112,14 +114,14 @@ class Order:
         }
 
     def keep(self, path: str, render: Callable[[], Picture]) -> str:
-        """Write a picture unless it is there; returns its path.
+        """Write a picture, or keep the one of a finished area; returns its path.
 
         Args:
             path: under the root; .jpg or .png.
             render: makes it, (H, W, 3).
         """
         file = self.root / path
-        if not file.is_file() or file.stat().st_size == 0:
+        if not (self.mends and is_there(file)):
             buffer = io.BytesIO()
             kind = "PNG" if path.endswith(".png") else "JPEG"
             Image.fromarray(render()).save(buffer, kind, quality=JPEG_QUALITY)
@@ -127,17 +129,9 @@ class Order:
         return path
 
 
-@dataclass(frozen=True)
-class Part:
-    """What a district adds to a data set.
-
-    Attributes:
-        pictures: their paths under the root.
-        lines: list file -> the lines that it gets from this district.
-    """
-
-    pictures: list[str]
-    lines: dict[str, list[str]]
+def is_there(file: Path) -> bool:
+    """Whether a picture is on disk and not empty."""
+    return file.is_file() and file.stat().st_size > 0
 
 
 def check_order(

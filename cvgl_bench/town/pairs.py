@@ -19,8 +19,9 @@ from cvgl_bench.datasets.cvtown import LOCATION_FIELDS
 from cvgl_bench.seeding import generator, identity_seed
 from cvgl_bench.town.aerial import render_aerial
 from cvgl_bench.town.layout import CAMERAS, build_district
-from cvgl_bench.town.order import NAME, TILE_METRES, Order, Part, Picture
+from cvgl_bench.town.order import NAME, TILE_METRES, Order, Picture
 from cvgl_bench.town.panorama import render_panorama
+from cvgl_bench.town.parts import Part
 from cvgl_bench.town.regions import REGIONS, coordinates, district_corner, pair_id
 from cvgl_bench.town.scene import District
 
@@ -36,7 +37,7 @@ def position_error(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def render(order: Order, district: int) -> Part:
-    """Make all pictures of a district that are not there yet."""
+    """Make the pictures of a district."""
     style = REGIONS[order.area].style
     built = build_district(order.seed, district, split=order.area, style=style)
     cameras = [built.cameras[(number - 1) % CAMERAS] for number in order.numbers(district)]

@@ -32,8 +32,9 @@ from cvgl_bench.files import read
 from cvgl_bench.seeding import generator, identity_seed
 from cvgl_bench.town.aerial import render_aerial
 from cvgl_bench.town.layout import CAMERAS, MARGIN_METRES, SIDE_METRES, build_district
-from cvgl_bench.town.order import NAME, TILE_METRES, Order, Part, Picture
+from cvgl_bench.town.order import NAME, TILE_METRES, Order, Picture
 from cvgl_bench.town.panorama import render_panorama
+from cvgl_bench.town.parts import Part
 from cvgl_bench.town.regions import REGIONS, coordinates, district_corner, pair_id
 from cvgl_bench.town.scene import District
 
@@ -75,7 +76,7 @@ def offsets(place: Places, centre: Places) -> tuple[float, float]:
 
 
 def render(order: Order, district: int) -> Part:
-    """Make all pictures of a district that are not there yet."""
+    """Make the pictures of a district."""
     built = build_district(order.seed, district, split=order.area, style=REGIONS[order.area].style)
     ids = [pair_id(order.area, number) for number in order.numbers(district)]
     cameras = built.cameras[[(number - 1) % CAMERAS for number in order.numbers(district)]]

@@ -11,19 +11,18 @@ seed, so a pair is the same whatever the number of pairs.
 
 import contextlib
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cvgl_bench.errors import DataError
 from cvgl_bench.executors import Progress, no_progress, run_local
-from cvgl_bench.files import settle, sha256, write_atomically
+from cvgl_bench.files import read, settle, sha256, write_atomically
 from cvgl_bench.town import pairs as cvusa_layout
 from cvgl_bench.town import vigor as vigor_layout
-from cvgl_bench.town.order import UNFINISHED, Order, Part, check_order
+from cvgl_bench.town.order import UNFINISHED, Order, check_order, is_there
+from cvgl_bench.town.parts import Part, decoded, encoded, read_part, write_part
 from cvgl_bench.town.regions import REGIONS
 
 PAGE = "page.json"
@@ -75,9 +74,12 @@ def write_town(
         progress(sum(len(order.numbers(district)) for district in mine))
         _clear(order)
         return 0
-    write_atomically(order.scratch / PAGE, _encoded(order.page()))
-    todo = [district for district in mine if _part(order, district) is None]
-    progress(sum(len(order.numbers(district)) for district in mine if district not in todo))
+    if _page_path(order).is_file():
+        order = dataclasses.replace(order, mends=True)
+    write_atomically(order.scratch / PAGE, encoded(order.page()))
+    lists = frozenset(FORMS[order.form].headers(order))
+    todo = [district for district in mine if read_part(order, district, lists) is None]
+    progress(sum(len(order.numbers(district)) for district in set(mine).difference(todo)))
     for made in run_local(_make, [(order, district) for district in todo], workers=workers):
         progress(made)
     return _finish(order)
@@ -86,30 +88,30 @@ def write_town(
 def _make(task: tuple[Order, int]) -> int:
     """Render one district and write its part of the lists; returns its number of pairs."""
     order, district = task
-    part = dataclasses.asdict(FORMS[order.form].render(order, district))
-    path = _part_path(order, district)
-    sizes = [(order.root / picture).stat().st_size for picture in part["pictures"]]
-    page = part | {"sizes": sizes, "order": _digest(order)}
-    write_atomically(path, _encoded(page), scratch=order.scratch, durable=False)
+    write_part(order, district, FORMS[order.form].render(order, district))
     return len(order.numbers(district))
 
 
 def _finish(order: Order) -> int:
     """Write lists and page if every part and picture is there; returns how many parts are not."""
-    parts = [_part(order, district) for district in range(order.districts)]
+    headers = FORMS[order.form].headers(order)
+    parts = [read_part(order, d, frozenset(headers)) for d in range(order.districts)]
     there = [part for part in parts if part is not None]
-    settle()
     if len(there) < len(parts):
         if not _is_finished(order):
             return len(parts) - len(there)
         # Another run that has just finished has taken the parts away.
         _clear(order)
         return 0
-    for name, head in FORMS[order.form].headers(order).items():
+    settle()
+    hashes = {}
+    for name, head in headers.items():
         lines = head + [line for part in there for line in part.lines[name]]
-        text = "".join(f"{line}\n" for line in lines)
-        write_atomically(order.root / name, text.encode(), scratch=order.scratch)
-    write_atomically(_page_path(order), _encoded(order.page()), scratch=order.scratch)
+        text = "".join(f"{line}\n" for line in lines).encode()
+        hashes[name] = sha256(text)
+        write_atomically(order.root / name, text, scratch=order.scratch)
+    page = order.page() | {"lists_sha256": hashes}
+    write_atomically(_page_path(order), encoded(page), scratch=order.scratch)
     _clear(order)
     return 0
 
@@ -121,33 +123,17 @@ def _clear(order: Order) -> None:
         order.scratch.parent.rmdir()
 
 
-def _part(order: Order, district: int) -> Part | None:
-    """Read a district's part; None if it is not there, or a picture of it is not."""
-    path = _part_path(order, district)
-    if not path.is_file():
-        return None
-    part = _decoded(path)
-    if part.get("order") != _digest(order):
-        raise DataError(
-            f"{path} is of another town than {order.scratch / PAGE}: shards with other seeds, "
-            "numbers of pairs or sizes do not go together. Remove the folder."
-        )
-    for picture, size in zip(part["pictures"], part["sizes"], strict=True):
-        file = order.root / picture
-        # A power cut leaves pictures empty that had not reached the disk.
-        if not file.is_file() or file.stat().st_size != size:
-            file.unlink(missing_ok=True)
-            return None
-    return Part(part["pictures"], part["lines"])
-
-
 def _is_finished(order: Order) -> bool:
-    """Whether page, lists and every listed picture are there."""
+    """Whether page, lists and every listed picture are there, the lists as they were written."""
     form = FORMS[order.form]
-    lists = (order.root / name for name in form.headers(order))
-    if not all(path.is_file() for path in (_page_path(order), *lists)):
+    if not _page_path(order).is_file():
         return False
-    return all((order.root / picture).is_file() for picture in form.listed(order))
+    hashes = decoded(_page_path(order)).get("lists_sha256")
+    found = {}
+    for name in form.headers(order):
+        file = order.root / name
+        found[name] = sha256(read(file)) if file.is_file() else ""
+    return found == hashes and all(is_there(order.root / path) for path in form.listed(order))
 
 
 def _refuse_another(order: Order) -> None:
@@ -168,37 +154,15 @@ def _refuse_another(order: Order) -> None:
         )
     for area, path in pages:
         wanted = order.page() if area == order.area else order.common()
-        page = _decoded(path)
+        page = decoded(path)
         for field, value in wanted.items():
             if page.get(field) != value:
                 raise DataError(
                     f"{root} holds the split '{area}' of a town with the {field} "
-                    f"{page.get(field)}, not {value}. Nothing was written: name another folder, "
-                    "or remove this one."
+                    f"{page.get(field)}, not {value} (so says {path}). Nothing was written: ask "
+                    "for that, or name another folder."
                 )
 
 
 def _page_path(order: Order) -> Path:
     return order.root / f"{order.area}.json"
-
-
-def _part_path(order: Order, district: int) -> Path:
-    return order.scratch / "parts" / f"{district:05d}.json"
-
-
-def _digest(order: Order) -> str:
-    return sha256(_encoded(order.page()))
-
-
-def _encoded(page: dict[str, Any]) -> bytes:
-    return (json.dumps(page, indent=2) + "\n").encode()
-
-
-def _decoded(path: Path) -> dict[str, Any]:
-    try:
-        page = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
-    if not isinstance(page, dict):
-        raise DataError(f"{path} is not what cvgl-bench town wrote.")
-    return page
