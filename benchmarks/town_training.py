@@ -222,6 +222,8 @@ def main() -> None:
 
 def _run(options: argparse.Namespace, start: float) -> None:
     device = str(resolve_device(options.device))
+    if not options.out.resolve().parent.is_dir():
+        raise DataError(f"there is no folder '{options.out.parent}' for the weights.")
     listed = load_dataset("cvtown", options.data, options.split).pairs[: options.pairs]
     training, held_out = listed[: -options.held_out], listed[-options.held_out :]
     pairs = read_pairs(training)
@@ -265,17 +267,28 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_AsWritten)
     parser.add_argument("--data", type=Path, required=True, help="a town on disk")
     parser.add_argument("--out", type=Path, required=True, help="the file of the weights")
-    parser.add_argument("--split", default="train", help="split of the town (train)")
-    parser.add_argument("--pairs", type=int, help="only the first so many, held-out ones included")
-    parser.add_argument("--held-out", type=int, default=500, help="the last so many (500)")
+    parser.add_argument(
+        "--split", default="train", help="split of the town; train-small for that size (train)"
+    )
+    parser.add_argument(
+        "--pairs", type=_positive, help="only the first so many, held-out ones included"
+    )
+    parser.add_argument("--held-out", type=_positive, default=500, help="the last so many (500)")
     parser.add_argument("--minutes", type=float, default=20, help="until when to train (20)")
-    parser.add_argument("--steps", type=int, help="so many steps instead, repeatably")
+    parser.add_argument("--steps", type=_positive, help="so many steps instead, repeatably")
     parser.add_argument("--views", choices=["aligned", "narrow"], default="aligned")
-    parser.add_argument("--batch", type=int, default=64, help="pairs a step (64)")
+    parser.add_argument("--batch", type=_positive, default=64, help="pairs a step (64)")
     parser.add_argument("--bfloat16", action="store_true", help="faster where it is in hardware")
     parser.add_argument("--device", choices=["cpu", "cuda", "auto"], default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is below 1")
+    return number
 
 
 class _AsWritten(argparse.RawDescriptionHelpFormatter):
