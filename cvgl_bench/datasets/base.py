@@ -1,5 +1,6 @@
 """What a data set is to the benchmark: pairs of pictures, their ids and positions."""
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,6 +72,19 @@ def inside(root: Path, relative: str, source: Path) -> Path:
     if not relative or path.is_absolute() or ".." in path.parts or "\\" in relative:
         raise DataError(f"{source} names the picture '{relative}', which is not inside {root}.")
     return root / path
+
+
+def csv_rows(path: Path) -> list[list[str]]:
+    """Rows of a CSV file that are not empty.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as CSV: {error}.") from error
 
 
 def checked(name: str, root: Path, pairs: Sequence[Pair]) -> Dataset:

@@ -9,13 +9,12 @@ one town and no other: "val" is the area val with seed 7 and pictures of CVUSA's
 the same in small, "any-val" the area val with whatever seed and size the folder has.
 """
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cvgl_bench.datasets.base import Dataset, Pair, Position, checked, inside
+from cvgl_bench.datasets.base import Dataset, Pair, Position, checked, csv_rows, inside
 from cvgl_bench.errors import DataError
 
 GENERATOR_VERSION = 2
@@ -68,7 +67,7 @@ def load(root: Path, split: str) -> Dataset:
     _check(page, root, split)
     source = root / "splits" / f"{wanted.area}-19zl.csv"
     positions = _positions(root / "split_locations" / f"{wanted.area}.csv")
-    rows = _rows(source)
+    rows = csv_rows(source)
     if len(rows) != page["pairs"]:
         raise DataError(f"{source} lists {len(rows)} pairs where {page['pairs']} were made.")
     pairs = []
@@ -121,7 +120,7 @@ def _check(page: dict[str, Any], root: Path, split: str) -> None:
 def _positions(path: Path) -> dict[str, tuple[Position, Position]]:
     """Ground and aerial position of every id."""
     positions: dict[str, tuple[Position, Position]] = {}
-    for number, row in enumerate(_rows(path), start=1):
+    for number, row in enumerate(csv_rows(path), start=1):
         try:
             if number == 1:
                 if tuple(row) != LOCATION_FIELDS:
@@ -138,11 +137,3 @@ def _positions(path: Path) -> dict[str, tuple[Position, Position]]:
             raise DataError(f"{path}, line {number}: {error}.") from error
         positions[row[0]] = (Position(ground_north, ground_east), Position(north, east))
     return positions
-
-
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}.") from error

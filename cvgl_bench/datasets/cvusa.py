@@ -8,10 +8,9 @@
 The 8,884 pairs of val-19zl.csv are the set that everyone tests on.
 """
 
-import csv
 from pathlib import Path
 
-from cvgl_bench.datasets.base import Dataset, Pair, Position, checked, inside
+from cvgl_bench.datasets.base import Dataset, Pair, Position, checked, csv_rows, inside
 from cvgl_bench.errors import DataError
 
 SPLITS = {"train": "train-19zl.csv", "val": "val-19zl.csv"}
@@ -34,7 +33,7 @@ def load(root: Path, split: str, name: str = "cvusa") -> Dataset:
         raise DataError(f"{source} is missing, so {root} is no {name.upper()} folder. {OBTAIN}")
     positions = _positions(root / "split_locations" / "all.csv")
     pairs = []
-    for number, row in enumerate(_rows(source), start=1):
+    for number, row in enumerate(csv_rows(source), start=1):
         if len(row) < 2:
             raise DataError(f"{source}, line {number}: two paths were expected, not {row}.")
         aerial, ground = (inside(root, field.strip(), source) for field in row[:2])
@@ -65,12 +64,4 @@ def _pair(ground: Path, aerial: Path, positions: list[list[str]] | None, where: 
 
 
 def _positions(path: Path) -> list[list[str]] | None:
-    return _rows(path) if path.is_file() else None
-
-
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}.") from error
+    return csv_rows(path) if path.is_file() else None
