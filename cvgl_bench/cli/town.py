@@ -64,8 +64,7 @@ def command(
 
     pairs = REGIONS[split].pairs if pairs is None else pairs
     order = Order(out, split, pairs, seed, PICTURE_SIZES[size], form)
-    shares = range(order.districts)[shard[0] - 1 :: shard[1]]
-    total = sum(len(order.numbers(district)) for district in shares)
+    total = sum(len(order.numbers(district)) for district in order.share(shard))
     with options.progress_bar(total, f"town {split}", " pairs") as bar:
         left = write_town(order, workers=workers, shard=shard, progress=bar.update)
     if not left:

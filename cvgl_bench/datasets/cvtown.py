@@ -92,12 +92,25 @@ def _page(root: Path, split: str) -> dict[str, Any]:
             f"{root} holds no finished '{wanted.area}' of CVTown (no {path.name}). "
             f"Make it: cvgl-bench town --out {root} --split {wanted.area}{size}"
         )
+    page = read_page(path)
+    missing = {"form", "size", "seed", "generator_version", "pairs"} - page.keys()
+    if missing:
+        raise DataError(f"{path} is not what cvgl-bench town wrote: it lacks {sorted(missing)}.")
+    return page
+
+
+def read_page(path: Path) -> dict[str, Any]:
+    """Read what an area was made with.
+
+    Raises:
+        DataError: the file cannot be read, or is no JSON object.
+    """
     try:
-        page: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = {page["form"], page["size"], page["seed"], page["generator_version"], page["pairs"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path} is not what cvgl-bench town wrote: {error!r}.") from error
-    del known
+        page = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not what cvgl-bench town wrote: {error}.") from error
+    if not isinstance(page, dict):
+        raise DataError(f"{path} is not what cvgl-bench town wrote.")
     return page
 
 

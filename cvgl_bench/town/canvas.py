@@ -143,11 +143,8 @@ class Ground:
 
     def fill(self, polygons: Sequence[Line], colour: Colour, kind: int) -> None:
         """Lay a colour and a kind on polygons, (N, 2) metres each, softly at their edges."""
-        rgb = tuple(255.0 * band for band in colour)
         for polygon in polygons:
-            pixels = [self.fixed(polygon)]
-            cv2.fillPoly(self.albedo, pixels, rgb, cv2.LINE_AA, SHIFT)
-            cv2.fillPoly(self.kinds, pixels, (kind,), cv2.LINE_8, SHIFT)
+            _fill(self.albedo, self.kinds, self.fixed(polygon), colour, kind)
 
     def draw(self, lines: Sequence[Line], width: float, colour: Colour, kind: int) -> None:
         """Lay a colour and a kind along lines, (N, 2) metres each, softly at their edges."""
@@ -174,11 +171,20 @@ class Ground:
         if patches:
             albedo, kinds = albedo.copy(), kinds.copy()
         for patch in patches:
-            pixels = [self.fixed(patch.corners)]
-            rgb = tuple(255.0 * band for band in patch.colour)
-            cv2.fillPoly(albedo, pixels, rgb, cv2.LINE_AA, SHIFT)
-            cv2.fillPoly(kinds, pixels, (patch.kind,), cv2.LINE_8, SHIFT)
+            _fill(albedo, kinds, self.fixed(patch.corners), patch.colour, patch.kind)
         return albedo, kinds
+
+
+def _fill(
+    albedo: NDArray[np.uint8],
+    kinds: NDArray[np.uint8],
+    pixels: NDArray[np.int32],
+    colour: Colour,
+    kind: int,
+) -> None:
+    rgb = tuple(255.0 * band for band in colour)
+    cv2.fillPoly(albedo, [pixels], rgb, cv2.LINE_AA, SHIFT)
+    cv2.fillPoly(kinds, [pixels], (kind,), cv2.LINE_8, SHIFT)
 
 
 def disc(place: Line, radius: float, corners: int = 28) -> Line:

@@ -9,6 +9,7 @@ from cvgl_bench.town.canvas import CELL_METRES, SHIFT, STREET, Ground, Line, dis
 from cvgl_bench.town.junctions import Network, crossings, joined
 from cvgl_bench.town.materials import GRASS, MARKING, PAVING, WATER, WHITE, Colour
 from cvgl_bench.town.plots import Footprint, Site, solid_row
+from cvgl_bench.town.streets import placed
 
 # Length and width in metres, colour, and whether it is of grass.
 PITCHES: list[tuple[float, float, Colour, bool]] = [
@@ -180,18 +181,14 @@ def lay_stream(site: Site, network: Network, width: float) -> None:
     along = np.arange(-reach, reach, STREAM_STEP)
     bow = rng.uniform(4, 22) if width < 8 else rng.uniform(0, 6)
     across = rng.uniform(-0.3, 0.3) * side + bow * np.sin(along / rng.uniform(22, 60))
-    cosine, sine = np.cos(turn), np.sin(turn)
-    plan = np.stack([along, across], axis=1)
-    stream = plan @ np.array([[cosine, sine], [-sine, cosine]]) + side / 2
+    stream = placed(np.stack([along, across], axis=1), turn, side)
     near = ((stream > -40) & (stream < side + 40)).all(axis=1)
     stream = stream[near]
     if len(stream) < 4:
         return
     ground.draw([stream], width + 4.0, materials.pick(rng, site.style.grasses), GRASS)
     ground.draw([stream], width, materials.pick(rng, materials.WATERS), WATER)
-    pixels = [ground.fixed(stream, CELL_METRES)]
-    wide = round((width + 2.0) / CELL_METRES)
-    cv2.polylines(ground.occupied, pixels, False, (STREET,), wide, cv2.LINE_8, SHIFT)
+    ground.occupy([stream], width + 2.0)
     _bridges(site, network, stream, width)
 
 

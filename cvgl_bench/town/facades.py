@@ -110,7 +110,7 @@ def windows(
     shop = SHOP_METRES if solid["facade"] == SHOPS else 0.0
     tall = solid["eave"] - shop
     storeys, bays = (
-        max(1.0, math.floor(tall / 2.8)),
+        max(1.0, math.floor(tall / STOREY_METRES)),
         max(1.0, math.floor(length / solid["bay"] + 0.5)),
     )
     high, wide = tall / storeys, length / bays

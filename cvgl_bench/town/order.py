@@ -83,6 +83,10 @@ class Order:
         """How many districts the pairs need."""
         return -(-self.pairs // CAMERAS)
 
+    def share(self, shard: tuple[int, int]) -> range:
+        """Districts of the I-th of N shards, counted from 1."""
+        return range(self.districts)[shard[0] - 1 :: shard[1]]
+
     def numbers(self, district: int) -> range:
         """Numbers of the pairs that stand in a district, from 1."""
         return range(district * CAMERAS + 1, min((district + 1) * CAMERAS, self.pairs) + 1)

@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cvgl_bench.datasets.base import inside
 from cvgl_bench.errors import DataError
 from cvgl_bench.files import sha256, write_atomically
 from cvgl_bench.town.order import Order
@@ -78,9 +79,7 @@ def read_part(order: Order, district: int, lists: frozenset[str]) -> Part | None
     if page.lines.keys() != lists or len(page.sizes) != len(page.pictures):
         return None
     for picture, size in zip(page.pictures, page.sizes, strict=True):
-        if PurePosixPath(picture).is_absolute() or ".." in PurePosixPath(picture).parts:
-            raise DataError(f"{path} names '{picture}', which is not inside {order.root}.")
-        file = order.root / picture
+        file = inside(order.root, picture, path)
         if "\0" in picture or not file.is_file() or file.stat().st_size != size:
             return None
     return Part(page.pictures, page.lines)
@@ -97,18 +96,3 @@ def _digest(order: Order) -> str:
 def encoded(page: dict[str, Any]) -> bytes:
     """A page as its file holds it."""
     return (json.dumps(page, indent=2) + "\n").encode()
-
-
-def decoded(path: Path) -> dict[str, Any]:
-    """Read a page.
-
-    Raises:
-        DataError: it cannot be read, or is no JSON object.
-    """
-    try:
-        page = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not what cvgl-bench town wrote: {error}.") from error
-    if not isinstance(page, dict):
-        raise DataError(f"{path} is not what cvgl-bench town wrote.")
-    return page

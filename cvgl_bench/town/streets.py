@@ -203,7 +203,7 @@ def street_network(
                 grid = np.stack([along, np.full_like(along, offset)], axis=1)
                 grid = grid[:, ::-1] if swapped else grid
                 bent = grid + amplitude * np.sin(2 * np.pi * grid[:, ::-1] / waves + phases)
-                streets.append(Street(_placed(_curved(bent, curve), turn, side_metres), kind))
+                streets.append(Street(placed(_curved(bent, curve), turn, side_metres), kind))
     for _ in range(0 if regular else rng.choice(3, p=plan.avenues)):
         streets.append(_avenue(rng, reach, side_metres, plan))
     inside = [_inside(street, side_metres) for street in streets]
@@ -244,7 +244,7 @@ def _avenue(rng: np.random.Generator, reach: float, side_metres: float, plan: Pl
     bow, shift = rng.uniform(-0.35, 0.35) * reach, rng.uniform(-0.4, 0.4) * reach
     along = np.arange(-reach, reach, STEP_METRES)
     line = np.stack([along, shift + bow * (along / reach) ** 2], axis=1)
-    return Street(_placed(line, turn, side_metres), str(rng.choice(plan.crossing)))
+    return Street(placed(line, turn, side_metres), str(rng.choice(plan.crossing)))
 
 
 def _curved(line: Line, curve: float) -> Line:
@@ -255,11 +255,17 @@ def _curved(line: Line, curve: float) -> Line:
     return np.stack([radius * np.sin(angle), 1.0 / curve - radius * np.cos(angle)], axis=1)
 
 
-def _placed(plan: Line, turn: float, side_metres: float) -> Line:
-    """Turn a plan around its origin and move that to the district's centre."""
+def placed(plan: Line, turn: float, side_metres: float) -> Line:
+    """Turn a plan around its origin and move that to the district's centre, (N, 2) metres.
+
+    Args:
+        plan: metres, (N, 2).
+        turn: in radians, counted from east to north.
+        side_metres: length of the district's sides.
+    """
     cosine, sine = np.cos(turn), np.sin(turn)
-    placed: Line = plan @ np.array([[cosine, sine], [-sine, cosine]]) + side_metres / 2
-    return placed
+    turned: Line = plan @ np.array([[cosine, sine], [-sine, cosine]])
+    return turned + side_metres / 2
 
 
 def _inside(street: Street, side_metres: float) -> Street:

@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cvgl_bench.datasets.cvtown import read_page
 from cvgl_bench.errors import DataError
 from cvgl_bench.executors import Progress, no_progress, run_local
 from cvgl_bench.files import read, settle, sha256, write_atomically
 from cvgl_bench.town import pairs as cvusa_layout
 from cvgl_bench.town import vigor as vigor_layout
 from cvgl_bench.town.order import UNFINISHED, Order, check_order, is_there
-from cvgl_bench.town.parts import Part, decoded, encoded, read_part, write_part
+from cvgl_bench.town.parts import Part, encoded, read_part, write_part
 from cvgl_bench.town.regions import REGIONS
 
 PAGE = "page.json"
@@ -69,7 +70,7 @@ def write_town(
     """
     check_order(order, forms=tuple(FORMS), workers=workers, shard=shard)
     _refuse_another(order)
-    mine = range(order.districts)[shard[0] - 1 :: shard[1]]
+    mine = order.share(shard)
     if _is_finished(order):
         progress(sum(len(order.numbers(district)) for district in mine))
         _clear(order)
@@ -128,7 +129,7 @@ def _is_finished(order: Order) -> bool:
     form = FORMS[order.form]
     if not _page_path(order).is_file():
         return False
-    hashes = decoded(_page_path(order)).get("lists_sha256")
+    hashes = read_page(_page_path(order)).get("lists_sha256")
     found = {}
     for name in form.headers(order):
         file = order.root / name
@@ -154,7 +155,7 @@ def _refuse_another(order: Order) -> None:
         )
     for area, path in pages:
         wanted = order.page() if area == order.area else order.common()
-        page = decoded(path)
+        page = read_page(path)
         for field, value in wanted.items():
             if page.get(field) != value:
                 raise DataError(
