@@ -10,14 +10,11 @@ import math
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as read_tensors
 from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
-from cvgl_bench.errors import ModelError
-from cvgl_bench.files import read, sha256
+from cvgl_bench.models.checkpoint import load_strictly, read_checkpoint
 from cvgl_bench.models.polar_transform import polar_transform
 
 HEIGHT, FULL_WIDTH = 48, 256
@@ -134,8 +131,7 @@ class TownNet:
         weights: what benchmarks/town_training.py wrote.
 
     Raises:
-        DataError: the file cannot be read.
-        ModelError: it is no safetensors file, or holds another network.
+        ModelError: the file is missing, damaged, or holds another network.
     """
 
     name = "townnet"
@@ -145,10 +141,10 @@ class TownNet:
     )
 
     def __init__(self, weights: Path) -> None:
-        content = read(weights)
-        self.weights_sha256 = sha256(content)
+        checkpoint = read_checkpoint(weights)
+        self.weights_sha256 = checkpoint.sha256
         self.network = TwoBranch()
-        _load_strictly(self.network, content, weights)
+        load_strictly(self.network, checkpoint.tensors, weights, "TownNet's network")
         self.network.requires_grad_(False).eval()
 
     def encode_ground(self, images: Tensor) -> Tensor:
@@ -158,19 +154,3 @@ class TownNet:
     def encode_aerial(self, images: Tensor) -> Tensor:
         """Embed north-up square tiles, (B, 3, S, S); returns (B, DIMENSIONS)."""
         return self.network.encode_aerial(aerial_input(images))
-
-
-def _load_strictly(network: nn.Module, content: bytes, path: Path) -> None:
-    try:
-        tensors = read_tensors(content)
-    except SafetensorError as error:
-        raise ModelError(f"'{path}' is not a safetensors file, or it is damaged.") from error
-    wanted = network.state_dict()
-    if {key: value.shape for key, value in tensors.items()} != {
-        key: value.shape for key, value in wanted.items()
-    }:
-        raise ModelError(
-            f"'{path}' does not hold the {len(wanted)} tensors of TownNet's network: train it "
-            "with benchmarks/town_training.py of this version."
-        )
-    network.load_state_dict(tensors)

@@ -1,9 +1,11 @@
 """Images through a model's encoders: the one part of an evaluation that needs torch."""
 
+import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from cvgl_bench.scores import UNIT_TOLERANCE
 Side = Literal["ground", "aerial"]
 Device = Literal["cpu", "cuda", "auto"]
 _Batch = list[NDArray[np.uint8]]
+_Encoder = Callable[[Tensor], Tensor]
 
 
 def embed(
@@ -26,6 +29,7 @@ def embed(
     side: Side,
     device: Device = "cpu",
     batch_size: int = 32,
+    fov_degrees: float = 360.0,
 ) -> NDArray[np.float32]:
     """Embed images in their order; returns (N, D) float32 of unit length.
 
@@ -39,6 +43,8 @@ def embed(
         side: which encoder sees them.
         device: where the model runs; "auto" is CUDA if there is one, else the processor.
         batch_size: the most images in a batch. It changes nothing but rounding and memory.
+        fov_degrees: how much of the panorama ground images show, in (0, 360]; passed on to an
+            adapter that wants it, see `is_told_fov`.
 
     Raises:
         ModelError: an argument makes no sense, the device is absent, or the model returned
@@ -49,9 +55,11 @@ def embed(
         raise ModelError(f"a batch holds at least one image, not {batch_size}.")
     if side not in ("ground", "aerial"):
         raise ModelError(unknown("side", side, ["ground", "aerial"]))
+    if not 0 < fov_degrees <= 360:
+        raise ModelError(f"a field of view lies in (0, 360] degrees, not {fov_degrees:g}.")
     place = resolve_device(device)
     _prepare(adapter, place)
-    encode = adapter.encode_ground if side == "ground" else adapter.encode_aerial
+    encode = _encoder(adapter, side, fov_degrees)
     parts: list[NDArray[np.float32]] = []
     done = 0
     with closing(_one_ahead(_batches(images, batch_size))) as batches:
@@ -77,7 +85,24 @@ def _prepare(adapter: Adapter, place: torch.device) -> None:
             network.to(place).eval()
 
 
-def _encoded(encode: Callable[[Tensor], Tensor], images: Tensor, who: str, done: int) -> Tensor:
+def is_told_fov(adapter: Adapter) -> bool:
+    """Whether `encode_ground` has a parameter `fov_degrees`, and so is told the field of view."""
+    try:
+        return "fov_degrees" in inspect.signature(adapter.encode_ground).parameters
+    except (TypeError, ValueError):
+        # What is compiled has no signature that could be read.
+        return False
+
+
+def _encoder(adapter: Adapter, side: Side, fov_degrees: float) -> _Encoder:
+    if side == "aerial":
+        return adapter.encode_aerial
+    if not is_told_fov(adapter):
+        return adapter.encode_ground
+    return partial(cast("Any", adapter).encode_ground, fov_degrees=fov_degrees)
+
+
+def _encoded(encode: _Encoder, images: Tensor, who: str, done: int) -> Tensor:
     try:
         return encode(images)
     except ModelError:

@@ -33,6 +33,7 @@ from cvgl_bench.scoring import (
     write_index,
 )
 from cvgl_bench.suite import Cell, Suite, check_size
+from cvgl_bench.views import parse_view
 
 Image = NDArray[np.uint8]
 EMBEDDINGS = "embeddings"
@@ -128,7 +129,8 @@ def evaluate(
     _write_array(unfinished / REFERENCES, references)
     files = []
     for number, cell in enumerate(job.cells):
-        queries = run(_counted(job.pictures.images(cell), progress), side="ground")
+        images = _counted(job.pictures.images(cell), progress)
+        queries = run(images, side="ground", fov_degrees=parse_view(cell.view).fov_degrees)
         if queries.shape[1] != references.shape[1]:
             raise ModelError(
                 f"{job.adapter.name} gives {queries.shape[1]} numbers for a ground picture and "
@@ -199,6 +201,7 @@ def model_card(adapter: Adapter) -> ModelCard:
             name=adapter.name,
             weights_sha256=adapter.weights_sha256,
             preprocessing=adapter.preprocessing,
+            remarks=getattr(adapter, "remarks", ""),
         )
     except ValueError as error:
         raise ModelError(

@@ -36,11 +36,12 @@ class _Frozen(BaseModel):
 
 
 class ModelCard(_Frozen):
-    """Which model: its name, weights and preprocessing."""
+    """Which model: its name, weights and preprocessing, and what to know before comparing it."""
 
     name: Slug
     weights_sha256: Sha256 = ""
     preprocessing: str = ""
+    remarks: str = ""
 
 
 class DataCard(_Frozen):

@@ -93,6 +93,8 @@ def describe(record: Record) -> str:
         )
     if record.not_comparable:
         lines.append(f"NOT COMPARABLE: {'; '.join(record.not_comparable)}.")
+    if record.model.remarks:
+        lines.append(f"REMARK: {record.model.remarks}.")
     if record.degenerate:
         lines.append(f"DEGENERATE: {record.degenerate}.")
     return "\n".join(lines)

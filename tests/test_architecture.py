@@ -4,9 +4,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TORCH = {"torch", "torchvision", "timm"}
-# The parts of cvgl_bench that may load torch when they are imported.
-NEEDS_TORCH = {"embedding.py", "evaluation.py", "models/adapter.py", "models/floors.py"}
+TORCH = {"torch", "torchvision", "timm", "kornia", "accelerate"}
+# The parts of cvgl_bench that may load torch when they are imported: all of these folders, but the
+# registry of models, which `cvgl-bench list models` reads.
+NEEDS_TORCH = {"embedding.py", "evaluation.py", "doctor.py"}
+FOLDERS_OF_TORCH = ("models/", "training/")
+REGISTRY = "models/__init__.py"
 
 
 def sources(package):
@@ -37,8 +40,16 @@ def test_corruptions_know_nothing_of_the_benchmark(path):
 def test_torch_is_imported_by_few_modules(path):
     name = path.relative_to(ROOT / "cvgl_bench").as_posix()
     roots = {imported.split(".")[0] for imported in imports(path, top_level_only=True)}
-    if name not in NEEDS_TORCH and not name.startswith("models/polar"):
+    if name == REGISTRY or (name not in NEEDS_TORCH and not name.startswith(FOLDERS_OF_TORCH)):
         assert not roots & TORCH
+
+
+@pytest.mark.parametrize("path", sources("cvgl_bench/models"), ids=str)
+def test_models_know_nothing_of_training_evaluation_or_commands(path):
+    forbidden = {"training", "evaluation", "embedding", "doctor", "cli"}
+    for imported in imports(path):
+        parts = imported.split(".")
+        assert not (parts[0] == "cvgl_bench" and len(parts) > 1 and parts[1] in forbidden)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import functools
 import threading
 
 import numpy as np
@@ -6,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvgl_bench.embedding import embed, resolve_device
+from cvgl_bench.embedding import embed, is_told_fov, resolve_device
 from cvgl_bench.errors import DataError, ModelError
 
 torch.set_num_threads(1)
@@ -266,6 +267,72 @@ def test_a_batch_of_less_than_one_image_is_refused(batch_size):
 def test_an_unknown_side_is_refused():
     with pytest.raises(ModelError, match="unknown side 'arial'"):
         embed(Means(), pictures(1), side="arial")
+
+
+class Told(Means):
+    """Has the parameter that says how much of the panorama its views show."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def encode_ground(self, images, fov_degrees=360.0):
+        self.told.append(fov_degrees)
+        return super().encode_ground(images)
+
+    def encode_aerial(self, images):
+        return Means.encode_ground(self, images)
+
+
+def test_an_adapter_that_wants_the_field_of_view_is_told_it_with_every_batch():
+    adapter = Told()
+    embed(adapter, pictures(3), side="ground", batch_size=2, fov_degrees=90)
+    embed(adapter, pictures(1), side="ground")
+    assert adapter.told == [90, 90, 360]
+
+
+def test_tiles_have_no_field_of_view():
+    adapter = Told()
+    embed(adapter, pictures(2), side="aerial", fov_degrees=90)
+    assert adapter.told == []
+
+
+def test_an_adapter_that_does_not_want_the_field_of_view_is_called_as_ever():
+    images = pictures(2)
+    narrow = embed(Means(), images, side="ground", fov_degrees=90)
+    np.testing.assert_array_equal(narrow, embed(Means(), images, side="ground"))
+
+
+def test_the_field_of_view_is_a_keyword_wherever_the_parameter_stands():
+    class Late(Told):
+        def encode_ground(self, images, scale=1, *, fov_degrees):
+            assert scale == 1
+            return super().encode_ground(images, fov_degrees)
+
+    adapter = Late()
+    embed(adapter, pictures(1), side="ground", fov_degrees=70)
+    assert adapter.told == [70]
+
+
+def test_who_is_told_the_field_of_view_shows_in_the_signature():
+    class Wrapping(Told):
+        @functools.wraps(Told.encode_ground)
+        def encode_ground(self, *arguments, **keywords):
+            return super().encode_ground(*arguments, **keywords)
+
+    class Compiled(Means):
+        encode_ground = type
+
+    assert is_told_fov(Told())
+    assert is_told_fov(Wrapping())
+    assert not is_told_fov(Means())
+    assert not is_told_fov(Compiled())
+
+
+@pytest.mark.parametrize("fov_degrees", [0, -90, 360.5, float("nan"), float("inf")])
+def test_a_field_of_view_that_cannot_be_is_refused(fov_degrees):
+    with pytest.raises(ModelError, match=r"field of view lies in \(0, 360\]"):
+        embed(Told(), pictures(1), side="ground", fov_degrees=fov_degrees)
 
 
 def test_the_device_follows_what_the_machine_has(monkeypatch):

@@ -86,6 +86,24 @@ def test_a_turned_panorama_is_another_picture_and_a_turn_of_zero_is_not(world, t
     assert turned < 1
 
 
+def test_a_model_that_wants_it_is_told_the_field_of_view_of_every_view(world, tmp_path):
+    class Told(Colors):
+        def __init__(self):
+            self.told = []
+
+        def encode_ground(self, images, fov_degrees):
+            self.told.append((fov_degrees, images.shape[3]))
+            return super().encode_ground(images)
+
+    suite, root, _ = world
+    views = ["full", "fov90", "fov70-heading45", "heading180"]
+    adapter = Told()
+    adapter.encode_aerial = Colors().encode_aerial
+    cells = suite.select(views=views, corruptions=[])
+    evaluate(plan_evaluation(suite, root, adapter, cells=cells), tmp_path / "run", device="cpu")
+    assert set(adapter.told) == {(360, 96), (90, 24), (70, 19)}
+
+
 def test_a_constant_model_scores_zero_and_is_marked(world, tmp_path):
     suite, root, made = world
     job = plan_evaluation(suite, root, load("constant"), set_folder=made)

