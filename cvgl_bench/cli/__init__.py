@@ -13,9 +13,11 @@ COMMANDS = {
     "town": "cvgl_bench.cli.town",
     "generate": "cvgl_bench.cli.generate",
     "verify": "cvgl_bench.cli.verify",
+    "train": "cvgl_bench.cli.train",
     "evaluate": "cvgl_bench.cli.evaluate",
     "score": "cvgl_bench.cli.score",
     "publish": "cvgl_bench.cli.publish",
+    "doctor": "cvgl_bench.cli.doctor",
     "list": "cvgl_bench.cli.listing",
 }
 

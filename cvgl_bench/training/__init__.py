@@ -1,0 +1,1 @@
+"""How the reference methods are trained."""

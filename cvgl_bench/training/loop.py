@@ -1,0 +1,273 @@
+"""The training: epochs of batches, a look at the validation pairs, the state after each epoch."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cvgl_bench.datasets import Pair
+from cvgl_bench.errors import DataError, ModelError
+from cvgl_bench.models.reference import Encoders, network_class
+from cvgl_bench.seeding import generator, identity_seed
+from cvgl_bench.training.looking import Pictures, embedded_by_all, recall
+from cvgl_bench.training.objectives import Objective, gathered, make_views
+from cvgl_bench.training.pictures import PairPictures, batches, in_memory, needed_bytes
+from cvgl_bench.training.recipes import Recipe
+from cvgl_bench.training.run import Run, State
+from cvgl_bench.training.sampling import epoch_batches, near_in_embedding, near_on_map
+
+Row = dict[str, Any]
+LINEAR_END = 0.05
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train, on what, where.
+
+    Attributes:
+        run: the folder and the recipe.
+        training: pairs to learn from.
+        validation: pairs to choose the weights by.
+        on_cpu: use no GPU even where there is one.
+        workers: processes that decode pictures.
+        memory_bytes: pictures that need no more than this are decoded once and kept.
+    """
+
+    run: Run
+    training: Sequence[Pair]
+    validation: Sequence[Pair]
+    on_cpu: bool = False
+    workers: int = 2
+    memory_bytes: int = 4 << 30
+
+
+@dataclass
+class _Training:
+    """All that an epoch needs."""
+
+    job: Job
+    accelerator: Accelerator
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
+    encoders: Encoders
+    pictures: Pictures
+    held_out: Pictures
+    state: State
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.job.run.recipe
+
+
+def rate_at(recipe: Recipe, share: float) -> float:
+    """Learning rate at a share of the training, in (0, 1]: a linear rise, then the schedule."""
+    rise = recipe.warm_up_epochs / recipe.epochs
+    if share < rise:
+        return recipe.learning_rate * share / rise
+    rest = (share - rise) / (1 - rise) if rise < 1 else 1.0
+    if recipe.schedule == "linear":
+        return recipe.learning_rate * (1 - (1 - LINEAR_END) * rest)
+    return recipe.learning_rate * (1 + math.cos(math.pi * rest)) / 2
+
+
+def train(job: Job, report: Callable[[Row], None] = lambda _: None) -> State:
+    """Train, or go on with a training that was interrupted.
+
+    After every epoch the state is on disk. What chance there is in an epoch follows from the
+    recipe's seed and the epoch's number, so that a training that was killed and goes on ends with
+    the weights of one that was not (on the same machine with as many threads).
+
+    Args:
+        job: what to train.
+        report: told each epoch's row of the curve, on the first process.
+
+    Raises:
+        CvglBenchError: a picture is broken, the folder holds another training, the batch does not
+            go into equal parts, or the loss is no number any more.
+    """
+    accelerator = Accelerator(
+        cpu=job.on_cpu, kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)]
+    )
+    _check(job, accelerator.num_processes)
+    training = _begin(job, accelerator)
+    state = training.state
+    while state.epoch < training.recipe.epochs:
+        row = _epoch(training)
+        is_best = (row["validation_r1"] or -1.0) > state.best
+        if is_best:
+            state.best = row["validation_r1"]
+        state.network = _on_cpu(training.encoders.network.state_dict())
+        state.optimizer = training.optimizer.state_dict()
+        if accelerator.is_main_process:
+            job.run.save(state, is_best=is_best)
+            report(row)
+        accelerator.wait_for_everyone()
+    return state
+
+
+def _check(job: Job, processes: int) -> None:
+    size = job.run.recipe.batch_size
+    if size % processes:
+        raise DataError(f"a batch of {size} pairs has no {processes} equal parts.")
+    if len(job.training) < size:
+        raise DataError(f"{len(job.training)} pairs to train on do not fill a batch of {size}.")
+    if not job.validation:
+        raise DataError("there is no pair to choose the weights by.")
+
+
+def _begin(job: Job, accelerator: Accelerator) -> _Training:
+    recipe = job.run.recipe
+    torch.manual_seed(recipe.seed)
+    with accelerator.main_process_first():
+        state = job.run.open()
+    network = network_class(recipe.method)(
+        recipe.config, pretrained=recipe.pretrained and not state.network
+    )
+    if state.network:
+        network.load_state_dict(dict(state.network))
+    if recipe.loss == "triplet":
+        # It has no temperature, and what gets no gradient would halt training on several GPUs.
+        network.logit_scale.requires_grad_(False)
+    objective = Objective(network.to(accelerator.device), recipe, gathered)
+    trained = [weight for weight in objective.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    if state.optimizer:
+        optimizer.load_state_dict(dict(state.optimizer))
+    prepared = objective if accelerator.num_processes == 1 else accelerator.prepare(objective)
+    return _Training(
+        job,
+        accelerator,
+        cast("nn.Module", prepared),
+        optimizer,
+        Encoders(network, recipe.config),
+        _pictures(job, job.training),
+        _pictures(job, job.validation),
+        state,
+    )
+
+
+def _pictures(job: Job, pairs: Sequence[Pair]) -> Pictures:
+    pictures = PairPictures(pairs, job.run.recipe.config)
+    return in_memory(pictures) if needed_bytes(pictures) <= job.memory_bytes else pictures
+
+
+def _epoch(training: _Training) -> Row:
+    """Train for one epoch; changes the state's epoch and rows and returns the new row."""
+    recipe, state, start = training.recipe, training.state, time.monotonic()
+    share = (state.epoch + 1) / recipe.epochs
+    plan = _planned(training, share)
+    size = recipe.batch_size // training.accelerator.num_processes
+    own = plan[:, training.accelerator.process_index * size :][:, :size]
+    training.objective.train()
+    torch.manual_seed(_seed(recipe, state.epoch, training.accelerator.process_index))
+    losses: list[float] = []
+    for number, pictures in enumerate(
+        batches(training.pictures, own, workers=training.job.workers)
+    ):
+        done = (state.epoch + (number + 1) / len(plan)) / recipe.epochs
+        for group in training.optimizer.param_groups:
+            group["lr"] = rate_at(recipe, done)
+        losses.append(_step(training, pictures, share, number))
+    state.epoch += 1
+    row: Row = {
+        "epoch": state.epoch,
+        "loss": float(np.mean(losses)),
+        "learning_rate": training.optimizer.param_groups[0]["lr"],
+        "seconds": round(time.monotonic() - start, 1),
+        "validation_r1": _validated(training),
+    }
+    state.rows.append(row)
+    return row
+
+
+def _seed(recipe: Recipe, epoch: int, process: int) -> int:
+    return identity_seed("training", recipe.seed, epoch, process) % 2**63
+
+
+def _step(training: _Training, pictures: tuple[Tensor, Tensor], share: float, number: int) -> float:
+    recipe, accelerator = training.recipe, training.accelerator
+    ground, aerial = (images.to(accelerator.device, non_blocking=True) for images in pictures)
+    identity, first = (training.state.epoch, number), accelerator.process_index * len(ground)
+    views = make_views(recipe, (ground, aerial), share, identity, first=first)
+    is_half = recipe.precision == "bf16"
+    with torch.autocast(accelerator.device.type, dtype=torch.bfloat16, enabled=is_half):
+        loss = training.objective(views)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise ModelError(
+            f"the loss became {value} in epoch {training.state.epoch + 1}, step {number + 1}. "
+            "What earlier epochs made is kept; try a lower --learning-rate in another folder."
+        )
+    training.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_value_(training.objective.parameters(), recipe.clip_value)
+    training.optimizer.step()
+    return value
+
+
+def _planned(training: _Training, share: float) -> NDArray[np.int64]:
+    """Which places form which batch of the next epoch, (batches, batch size)."""
+    recipe, state = training.recipe, training.state
+    rng = generator(identity_seed("training", recipe.seed, "batches", state.epoch))
+    sampling, count = recipe.sampling, len(training.job.training)
+    if sampling is None:
+        return epoch_batches(count, recipe.batch_size, rng)
+    if state.epoch and state.epoch % sampling.refresh_epochs == 0:
+        fov = recipe.curriculum.at(share).fov_degrees if recipe.curriculum else None
+        rows = embedded_by_all(
+            training.accelerator,
+            training.encoders,
+            training.pictures,
+            training.job.training,
+            view=(fov, state.epoch),
+        )
+        state.neighbours = torch.from_numpy(near_in_embedding(*rows, sampling.among))
+    elif state.neighbours is None:
+        positions = _positions(training.job.training)
+        state.neighbours = torch.from_numpy(near_on_map(positions, sampling.among))
+    return epoch_batches(
+        count,
+        recipe.batch_size,
+        rng,
+        neighbours=state.neighbours.numpy(),
+        nearest=sampling.nearest,
+        drawn=sampling.drawn,
+    )
+
+
+def _positions(pairs: Sequence[Pair]) -> NDArray[np.float64]:
+    places = [pair.aerial_position or pair.ground_position for pair in pairs]
+    known = [(place.latitude, place.longitude) for place in places if place is not None]
+    if len(known) < len(places):
+        raise DataError(
+            f"the data set gives no position of {len(places) - len(known)} of {len(places)} "
+            "places, and the recipe starts with neighbours on the map: use --no-neighbours."
+        )
+    return np.array(known)
+
+
+def _validated(training: _Training) -> float | None:
+    recipe, epoch = training.recipe, training.state.epoch
+    if epoch % recipe.validate_every and epoch != recipe.epochs:
+        return None
+    return recall(
+        training.encoders,
+        training.held_out,
+        training.job.validation,
+        fov_degrees=recipe.validation_fov,
+        device="cuda" if training.accelerator.device.type == "cuda" else "cpu",
+    )
+
+
+def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().clone() for key, value in tensors.items()}

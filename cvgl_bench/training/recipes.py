@@ -1,0 +1,179 @@
+"""How each reference method is trained: one recipe a method and purpose, as numbers."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from cvgl_bench.errors import ModelError, unknown
+from cvgl_bench.models.config import Config
+from cvgl_bench.training.curriculum import SINGEO, Curriculum
+
+PAPERS_BACKBONE = "convnext_base.fb_in22k_ft_in1k_384"
+_FROZEN = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_FROZEN)
+class Sampling:
+    """Which places share a batch: neighbours on the map first, in the embedding later.
+
+    Attributes:
+        nearest: so many of the nearest neighbours of a batch's first place come with it.
+        drawn: and so many by chance from the further ones.
+        among: neighbours kept a place.
+        refresh_epochs: after so many epochs, neighbours are looked up in the embedding, and after
+            as many again.
+    """
+
+    nearest: int = 32
+    drawn: int = 32
+    among: int = 128
+    refresh_epochs: int = 4
+
+
+@dataclass(frozen=True, config=_FROZEN)
+class Recipe:
+    """A training, whole.
+
+    Attributes:
+        config: the network.
+        loss: "contrastive" (symmetric InfoNCE), "dual" (SinGeo's six) or "triplet" (LRFR's).
+        epochs: passes over the training pairs.
+        batch_size: pairs a step, on all processes together.
+        learning_rate: the highest, of AdamW.
+        weight_decay: of AdamW.
+        schedule: "cosine" to nothing, or "linear" to 5 % of the highest.
+        warm_up_epochs: over which the rate rises from nothing.
+        clip_value: the largest absolute value of a gradient's element.
+        label_smoothing: of the contrastive losses.
+        pretrained: start from timm's weights.
+        photometric: how colours are varied: "paper" as Sample4Geo does, "light" or "none".
+        augmix: mix chains of augmentations in as well.
+        flip_and_turn: mirror and turn both pictures of a pair alike.
+        sampling: which places share a batch; None draws them at random.
+        curriculum: how narrow and turned the second views of "dual" become.
+        validate_every: epochs between two looks at the validation pairs.
+        validation_fov: their queries' field of view, in an unknown direction; None for whole
+            panoramas that are aligned.
+        precision: "bf16" computes in bfloat16 where torch's autocast says that it is safe.
+        seed: of the first weights and of every draw.
+    """
+
+    config: Config
+    loss: Literal["contrastive", "dual", "triplet"]
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.01
+    schedule: Literal["cosine", "linear"] = "cosine"
+    warm_up_epochs: float = 1.0
+    clip_value: float = 100.0
+    label_smoothing: float = 0.1
+    pretrained: bool = True
+    photometric: Literal["paper", "light", "none"] = "paper"
+    augmix: bool = False
+    flip_and_turn: bool = True
+    sampling: Sampling | None = None
+    curriculum: Curriculum | None = None
+    validate_every: int = 4
+    validation_fov: float | None = None
+    precision: Literal["bf16", "fp32"] = "bf16"
+    seed: int = 1
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.config.method
+
+
+def _papers() -> dict[str, Recipe]:
+    """Recipes for CVUSA and CVACT; sources and gaps are in each model's docstring."""
+    sample4geo = Recipe(
+        config=Config(method="sample4geo", backbone=PAPERS_BACKBONE),
+        loss="contrastive",
+        epochs=40,
+        batch_size=128,
+        learning_rate=1e-3,
+        sampling=Sampling(),
+    )
+    singeo = Recipe(
+        config=Config(method="singeo", backbone=PAPERS_BACKBONE),
+        loss="dual",
+        epochs=80,
+        batch_size=16,
+        learning_rate=1e-4,
+        sampling=Sampling(),
+        curriculum=SINGEO,
+        validation_fov=180.0,
+    )
+    lrfr = Recipe(
+        config=Config(method="lrfr", backbone="convnext_tiny.fb_in1k"),
+        loss="triplet",
+        epochs=40,
+        batch_size=32,
+        learning_rate=1e-4,
+        schedule="linear",
+        warm_up_epochs=0.0,
+    )
+    mrgeo = replace(sample4geo, config=sample4geo.config.model_copy(update={"method": "mrgeo"}))
+    return {recipe.method: recipe for recipe in (sample4geo, mrgeo, singeo, lrfr)}
+
+
+# A network that a processor is quick at, from chance: few blocks, small kernels.
+_SMALL_BACKBONE: dict[str, Any] = {
+    "depths": [1, 1, 4, 1],
+    "dims": [32, 64, 192, 256],
+    "kernel_sizes": 3,
+    "ls_init_value": None,
+}
+_SMALL_OPTIONS: dict[str, dict[str, Any]] = {
+    "mrgeo": {"heads": 4},
+    "lrfr": {"groups": 16, "clusters": 24, "dims": 32, "hidden": 128},
+}
+
+
+def _small(paper: Recipe) -> Recipe:
+    """The same method at CVTown's size, for two cores and a quarter of an hour."""
+    config = Config(
+        method=paper.method,
+        backbone="convnext_atto",
+        backbone_options=_SMALL_BACKBONE,
+        ground_size=(64, 320),
+        aerial_size=(128, 128),
+        antialias=True,
+        options=_SMALL_OPTIONS.get(paper.method, {}),
+    )
+    return replace(
+        paper,
+        config=config,
+        epochs=20,
+        batch_size=64,
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        schedule="cosine",
+        warm_up_epochs=1.0,
+        pretrained=False,
+        photometric="light",
+        sampling=replace(paper.sampling, nearest=8, drawn=8, among=32) if paper.sampling else None,
+        validate_every=2,
+    )
+
+
+PRESETS: dict[str, dict[str, Recipe]] = {
+    "paper": _papers(),
+    "small": {method: _small(recipe) for method, recipe in _papers().items()},
+}
+
+
+def find_recipe(method: str, preset: str) -> Recipe:
+    """Look a recipe up.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if preset not in PRESETS:
+        raise ModelError(unknown("preset", preset, PRESETS))
+    if method not in PRESETS[preset]:
+        raise ModelError(unknown("method to train", method, PRESETS[preset]))
+    return PRESETS[preset][method]
