@@ -11,24 +11,25 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cvgl_bench.embedding import Device, Side, embed, is_told_fov, resolve_device
-from cvgl_bench.errors import CvglBenchError, ModelError
+from cvgl_bench.embedding import Device, embed, is_told_fov, resolve_device
+from cvgl_bench.errors import CvglBenchError, DataError, ModelError
 from cvgl_bench.evaluation import model_card
+from cvgl_bench.files import sha256_of_file
 from cvgl_bench.models import load
-from cvgl_bench.models.adapter import Adapter
-from cvgl_bench.models.checkpoint import read_state_dict
+from cvgl_bench.models.adapter import Adapter, Side
+from cvgl_bench.models.checkpoint import read_safetensors, read_state_dict
 from cvgl_bench.models.reference import Reference, shipped
 from cvgl_bench.views import view_width
 
 # Rows and columns of panoramas and tiles as CVUSA, CVACT and CVTown's small size have them.
 _PANORAMAS = ((224, 1232), (832, 1664), (112, 616))
 _TILES = ((750, 750), (1200, 1200), (256, 256))
-_NARROW_DEGREES = (180.0, 90.0, 70.0)
-# Distances between unit rows, so that no similarity differs by more than this.
+_NARROW_DEGREES = (180.0, 90.0, 70.0, 20.0)
+# Distances between unit rows; no similarity differs by more than twice that.
 REPEATED, REBATCHED = 1e-5, 1e-2
 _ALTERATIONS = "a tensor taken away", "a tensor added", "a tensor reshaped"
 
@@ -91,8 +92,11 @@ def examine_model(
     yield _width_check(widths)
     for side in widths:
         yield from _invariance_checks(run, side)
-    if card.weights_sha256:
-        yield from _weight_checks(name, _file_of(adapter, weights))
+    if weights is not None or card.weights_sha256:
+        path = _file_of(adapter, weights)
+        if path is not None:
+            yield _hash_check(card.weights_sha256, path)
+        yield from _weight_checks(name, path)
 
 
 def _kinds() -> Iterator[tuple[Side, tuple[int, int], float]]:
@@ -182,6 +186,12 @@ def _file_of(adapter: Adapter, weights: Path | None) -> Path | None:
     return shipped(adapter.name) if weights is None and isinstance(adapter, Reference) else weights
 
 
+def _hash_check(recorded: str, path: Path) -> Finding:
+    found = sha256_of_file(path)
+    detail = f"{recorded[:12] or 'empty'}, and the file's is {found[:12]}"
+    return Finding("weights_sha256 is the file's", recorded == found, detail)
+
+
 def _weight_checks(name: str, path: Path | None) -> Iterator[Finding]:
     """Yield whether weights that are not quite the model's are refused."""
     check = "strict weights"
@@ -197,25 +207,23 @@ def _weight_checks(name: str, path: Path | None) -> Iterator[Finding]:
         yield Finding(check, None, f"'{path}' holds no tensor")
         return
     # Were an unaltered copy refused, what happens to altered ones would say nothing.
-    reason = _refusal(name, path.name, tensors, about)
-    if reason is not None:
-        yield Finding(check, None, f"the same tensors in another file are refused: {reason}")
-        return
-    for what, altered in zip(_ALTERATIONS, _altered(tensors), strict=True):
-        reason = _refusal(name, path.name, altered, about)
-        detail = "loaded as if nothing were wrong" if reason is None else "refused"
-        yield Finding(f"{check}: {what}", reason is not None, detail)
+    try:
+        reason = _refusal(name, path.name, tensors, about)
+        if reason is not None:
+            yield Finding(check, None, f"the same tensors in another file are refused: {reason}")
+            return
+        for what, altered in zip(_ALTERATIONS, _altered(tensors), strict=True):
+            reason = _refusal(name, path.name, altered, about)
+            detail = "loaded as if nothing were wrong" if reason is None else "refused"
+            yield Finding(f"{check}: {what}", reason is not None, detail)
+    except DataError as error:
+        yield Finding(check, None, str(error))
 
 
 def _content(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if path.suffix != ".safetensors":
-        return read_state_dict(path), {}
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            keys = list(file.keys())
-            return {key: file.get_tensor(key) for key in keys}, dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise ModelError(f"'{path}' is not a safetensors file, or it is damaged.") from error
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    return read_state_dict(path), {}
 
 
 def _altered(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
@@ -232,10 +240,13 @@ def _refusal(
     """Load a model with these tensors in a file of its own; returns why it was refused, or None."""
     with TemporaryDirectory(prefix="cvgl-bench-doctor-") as folder:
         path = Path(folder) / file_name
-        if path.suffix == ".safetensors":
-            save_file({key: value.contiguous() for key, value in tensors.items()}, path, about)
-        else:
-            torch.save(dict(tensors), path)
+        try:
+            if path.suffix == ".safetensors":
+                save_file({key: value.contiguous() for key, value in tensors.items()}, path, about)
+            else:
+                torch.save(dict(tensors), path)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise DataError(f"no copy of the weights can be written ({error}).") from error
         try:
             load(name, path)
         except ModelError as error:

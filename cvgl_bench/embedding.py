@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cvgl_bench.errors import DataError, ModelError, unknown
-from cvgl_bench.models.adapter import Adapter
+from cvgl_bench.models.adapter import Adapter, Side
 from cvgl_bench.scores import UNIT_TOLERANCE
 
-Side = Literal["ground", "aerial"]
 Device = Literal["cpu", "cuda", "auto"]
 _Batch = list[NDArray[np.uint8]]
 _Encoder = Callable[[Tensor], Tensor]

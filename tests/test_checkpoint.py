@@ -11,7 +11,7 @@ from torch import nn
 from cvgl_bench.errors import ModelError
 from cvgl_bench.files import sha256
 from cvgl_bench.models.checkpoint import (
-    CONFIG,
+    ABOUT,
     load_strictly,
     read_checkpoint,
     read_state_dict,
@@ -39,13 +39,13 @@ def network():
 @pytest.fixture
 def written(tmp_path):
     path = tmp_path / "small.safetensors"
-    write_checkpoint(path, CONFIGURED, network().state_dict(), training='{"epochs": 3}')
+    write_checkpoint(path, CONFIGURED, network().state_dict(), training={"epochs": 3})
     return path
 
 
 def test_a_checkpoint_comes_back_as_it_was_written(written):
     found = read_checkpoint(written)
-    assert (found.path, found.config, found.training) == (written, CONFIGURED, '{"epochs": 3}')
+    assert (found.path, found.config, found.training) == (written, CONFIGURED, {"epochs": 3})
     assert found.sha256 == sha256(written.read_bytes())
     expected = network().state_dict()
     assert found.tensors.keys() == expected.keys()
@@ -56,7 +56,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(written):
 
 def test_the_same_tensors_give_the_same_bytes(written, tmp_path):
     again = tmp_path / "again.safetensors"
-    write_checkpoint(again, CONFIGURED, network().state_dict(), training='{"epochs": 3}')
+    write_checkpoint(again, CONFIGURED, network().state_dict(), training={"epochs": 3})
     assert again.read_bytes() == written.read_bytes()
 
 
@@ -88,7 +88,7 @@ def test_a_state_dict_that_torch_saved_is_read_without_a_configuration(tmp_path,
     state = {key: value.half() for key, value in nn.Linear(3, 2).state_dict().items()}
     torch.save(state, path)
     found = read_checkpoint(path)
-    assert (found.config, found.training) == (None, "")
+    assert (found.config, found.training) == (None, {})
     assert {key: value.dtype for key, value in found.tensors.items()} == {
         "weight": torch.float32,
         "bias": torch.float32,
@@ -104,8 +104,7 @@ def test_safetensors_without_a_configuration_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        ("no json", "Expecting value"),
-        ("[]", "describes a network that is not known here"),
+        ("3", "validation|valid dictionary"),
         (json.dumps(CONFIGURED.model_dump() | {"colour": "red"}), "colour: Extra inputs"),
         (json.dumps({"method": "sample4geo"}), "backbone: Field required"),
         (json.dumps(CONFIGURED.model_dump() | {"ground_size": [1, 256]}), "ground_size.0: "),
@@ -113,7 +112,8 @@ def test_safetensors_without_a_configuration_are_read(tmp_path):
 )
 def test_a_configuration_that_is_not_known_here_is_refused_with_its_fault(tmp_path, about, message):
     path = tmp_path / "strange.safetensors"
-    save_file({"a": torch.ones(2)}, path, {CONFIG: about})
+    text = f'{{"config": {about}, "training": {{}}}}'
+    save_file({"a": torch.ones(2)}, path, {ABOUT: text})
     with pytest.raises(ModelError, match=message):
         read_checkpoint(path)
 
@@ -198,3 +198,43 @@ def test_tensors_that_do_not_fit_are_listed_and_change_nothing(change, message):
         load_strictly(target, tensors, Path("a.pth"), "a net")
     assert e.match(message)
     assert all(torch.equal(value, before[key]) for key, value in target.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "[]",
+        "no json",
+        "3",
+        "[" * 100_000,
+        "{}",
+        json.dumps({"config": CONFIGURED.model_dump(), "training": 3}),
+        json.dumps({"config": CONFIGURED.model_dump(), "training": "ab"}),
+    ],
+)
+def test_damaged_words_of_a_file_on_itself_are_told(tmp_path, about):
+    path = tmp_path / "damaged.safetensors"
+    save_file({"a": torch.ones(2)}, path, {ABOUT: about})
+    with pytest.raises(ModelError, match="says of itself is damaged"):
+        read_checkpoint(path)
+
+
+def test_numbers_of_another_kind_are_refused():
+    tensors = {"weight": torch.ones(2, 3, dtype=torch.int64), "bias": torch.zeros(2)}
+    with pytest.raises(ModelError, match=r"of another kind of number 1 \(weight\)"):
+        load_strictly(nn.Linear(3, 2), tensors, Path("ints.pth"), "a layer")
+
+
+@pytest.mark.parametrize("tensor", [torch.ones(2, device="meta"), torch.ones(2) * 1j])
+def test_tensors_without_plain_numbers_are_refused(tmp_path, tensor):
+    path = tmp_path / "odd.pth"
+    torch.save({"a": tensor}, path)
+    with pytest.raises(ModelError, match="does not hold a plain table of tensors"):
+        read_state_dict(path)
+
+
+def test_weights_that_16_bits_cannot_hold_are_not_cut_down(tmp_path):
+    path = tmp_path / "large.safetensors"
+    with pytest.raises(ModelError, match="too large for 16 bits"):
+        write_checkpoint(path, CONFIGURED, {"a": torch.tensor([1e6])}, half=True)
+    assert not path.exists()

@@ -21,6 +21,7 @@ DOCS = Path(__file__).parents[1] / "docs" / "add-a-model.md"
 OWN = """
 import torch
 from torch.nn.functional import adaptive_avg_pool2d, normalize
+from cvgl_bench.files import sha256_of_file
 
 class Good:
     name, preprocessing, weights_sha256 = "good", "none", ""
@@ -74,10 +75,10 @@ class BadName(Good):
     name = "Good Model"
 
 class Strict(Good):
-    weights_sha256 = "0" * 64
     strict = True
 
     def __init__(self, weights):
+        self.weights_sha256 = sha256_of_file(weights)
         self.layer = torch.nn.Linear(3, 2)
         self.layer.load_state_dict(torch.load(weights, weights_only=True), strict=self.strict)
 
@@ -86,14 +87,21 @@ class Lax(Strict):
 
 class Careless(Strict):
     def __init__(self, weights):
-        pass
+        self.weights_sha256 = sha256_of_file(weights)
+
+class Unnamed(Strict):
+    def __init__(self, weights):
+        super().__init__(weights)
+        self.weights_sha256 = ""
 
 class Nested(Strict):
     def __init__(self, weights):
+        self.weights_sha256 = sha256_of_file(weights)
         torch.load(weights, weights_only=True)["model"]
 
 class Sealed(Strict):
     def __init__(self, weights):
+        self.weights_sha256 = sha256_of_file(weights)
         if "cvgl-bench-doctor" in str(weights):
             raise ValueError("another file than the released one")
 """
@@ -139,7 +147,7 @@ def test_a_sound_model_passes_at_the_usual_sizes(own):
     assert "12 numbers, finite, length 1" in found["ground 308 x 224, 90 degrees"].detail
     assert "ground 1664 x 832" in found
     assert "aerial 750 x 750" in found
-    assert len(found) == 17
+    assert len(found) == 18
 
 
 @pytest.mark.parametrize("name", ["random", "constant", "mean-color"])
@@ -158,7 +166,7 @@ def test_it_says_who_is_told_the_field_of_view(small, own):
 @pytest.mark.parametrize(
     ("class_name", "checks", "detail"),
     [
-        ("NoNarrowViews", ["ground 34 x 32, 70 degrees"], "NaN"),
+        ("NoNarrowViews", ["ground 34 x 32, 70 degrees", "ground 10 x 32, 20 degrees"], "NaN"),
         ("Unequal", ["equal widths of both sides"], "ground 12; aerial 3 numbers"),
         (
             "Changing",
@@ -214,6 +222,12 @@ def test_weights_that_do_not_fit_must_be_refused(small, own, linear, class_name,
     assert len([check for check in found if check.startswith("strict weights: ")]) == 3
 
 
+def test_weights_under_another_hash_are_told_and_examined_all_the_same(small, own, linear):
+    found = examine(f"{own}:Unnamed", linear)
+    assert failed(found) == ["weights_sha256 is the file's"]
+    assert len([check for check in found if check.startswith("strict weights: ")]) == 3
+
+
 def test_weights_that_are_refused_unaltered_say_nothing_of_strictness(small, own, linear):
     found = examine(f"{own}:Sealed", linear)
     assert unknown(found) == ["strict weights"]
@@ -263,8 +277,8 @@ def test_the_command_prints_a_line_a_check_and_succeeds(small, own):
     result = run(f"{own}:Good")
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    assert lines[-1].endswith("own.py:Good: none of 15 checks failed.")
-    assert [line.split()[0] for line in lines[:-2]] == ["ok"] * 15
+    assert lines[-1].endswith("own.py:Good: none of 16 checks failed.")
+    assert [line.split()[0] for line in lines[:-2]] == ["ok"] * 16
 
 
 def test_the_command_fails_if_a_check_does_and_keeps_to_one_line(small, own):
@@ -273,7 +287,7 @@ def test_the_command_fails_if_a_check_does_and_keeps_to_one_line(small, own):
     lines = result.output.splitlines()
     assert re.match(r"FAILED  ground 176 x 32 .*RuntimeError: first line second line x", lines[1])
     assert max(map(len, lines)) < 360
-    assert lines[-1].endswith("8 of 15 checks failed.")
+    assert lines[-1].endswith("9 of 16 checks failed.")
 
 
 def test_the_command_marks_what_could_not_be_checked(small, own, linear):

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate, normalize
 
 from cvgl_bench.embedding import embed, is_told_fov
 from cvgl_bench.errors import ModelError
+from cvgl_bench.evaluation import model_card
 from cvgl_bench.models import MODELS, load
 from cvgl_bench.models.checkpoint import write_checkpoint
 from cvgl_bench.models.config import Config
@@ -265,3 +266,37 @@ def test_bfloat16_autocast_gives_float32_rows_of_unit_length_and_finite_gradient
     torch.testing.assert_close(rows.norm(dim=1), torch.ones(2))
     (rows @ rows.T * network.logit_scale.exp()).logsumexp(1).sum().backward()
     assert all(weight.grad.isfinite().all() for weight in network.parameters())
+
+
+def test_records_say_that_weights_are_another_codes(method, tmp_path):
+    path = tmp_path / "published.pth"
+    torch.save(published_tensors()[1], path)
+    assert "sizes are taken to be the published ones" in model_card(load(method, path)).remarks
+
+
+@pytest.mark.parametrize(
+    ("data", "remark"),
+    [
+        ({"selected_on": "val", "selected_on_test": "yes"}, "'val', a split that is tested on"),
+        ({"selected_on": "500 pairs", "selected_on_test": "no"}, ""),
+        ("nonsense", ""),
+        (None, ""),
+    ],
+)
+def test_records_say_that_weights_were_chosen_on_a_test_split(data, remark, tmp_path):
+    path = tmp_path / "own.safetensors"
+    config = configured()
+    tensors = SharedEncoder(config).state_dict()
+    write_checkpoint(path, config, tensors, training={"data": data})
+    found = load("sample4geo", path).remarks
+    assert remark in found
+    assert bool(found) == bool(remark)
+
+
+@pytest.mark.parametrize("option", ["checkpoint_path", "pretrained_cfg", "num_classes"])
+def test_a_checkpoint_may_not_make_timm_read_other_files(option, tmp_path):
+    path = tmp_path / "hostile.safetensors"
+    config = configured(backbone_options={**TINY, option: "/etc/passwd"})
+    write_checkpoint(path, config, {"a": torch.ones(1)})
+    with pytest.raises(ModelError, match=f"takes no option {option} here"):
+        load("sample4geo", path)

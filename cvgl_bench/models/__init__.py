@@ -85,7 +85,10 @@ def _class_in(module: ModuleType, path: Path, class_name: str) -> Callable[..., 
 
 
 def _construct(name: str, model_class: Callable[..., object], weights: Path | None) -> object:
-    parameter = inspect.signature(model_class).parameters.get("weights")
+    try:
+        parameter = inspect.signature(model_class).parameters.get("weights")
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"'{name}' is no class that could be made here: {error}") from error
     if weights is None and parameter is not None and parameter.default is parameter.empty:
         raise ModelError(f"model '{name}' needs a checkpoint: --weights FILE")
     if weights is not None and parameter is None:

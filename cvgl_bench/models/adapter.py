@@ -1,8 +1,10 @@
 """The one seam between a model and the benchmark."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
+
+Side = Literal["ground", "aerial"]
 
 
 class Adapter(Protocol):

@@ -10,6 +10,22 @@ from torch import Tensor, nn
 from cvgl_bench.errors import ModelError
 
 Options = Mapping[str, Any]
+# What timm takes besides a network's form. A checkpoint's own options must not name other files.
+_NOT_ARCHITECTURE = {
+    "cache_dir",
+    "checkpoint_path",
+    "exportable",
+    "feature_cls",
+    "features_only",
+    "in_chans",
+    "no_jit",
+    "num_classes",
+    "out_indices",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "scriptable",
+}
 # What transformers need in order to take other sizes than the square one that they were made for,
 # by the names that timm's several kinds have for it; others need nothing.
 _ANY_SIZE: tuple[dict[str, Any], ...] = (
@@ -39,6 +55,8 @@ def create(
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         guess = f" Did you mean {' or '.join(near)}?" if near else ""
         raise ModelError(f"timm {timm.__version__} has no network '{name}'.{guess}")
+    if refused := sorted(_NOT_ARCHITECTURE & options.keys()):
+        raise ModelError(f"backbone '{name}' takes no option {', '.join(refused)} here.")
     wanted = dict(options)
     if stride is not None:
         wanted |= {"features_only": True, "out_indices": (_last_of(name, options, stride),)}
@@ -49,7 +67,7 @@ def create(
 
 def _last_of(name: str, options: Options, stride: int) -> int:
     network = cast("Any", _made(name, options, pretrained=False))
-    strides = [int(info["reduction"]) for info in network.feature_info]
+    strides = [int(info["reduction"]) for info in getattr(network, "feature_info", ())]
     if stride not in strides:
         raise ModelError(f"backbone '{name}' has no features of stride {stride}, only {strides}.")
     return len(strides) - 1 - strides[::-1].index(stride)
@@ -96,9 +114,10 @@ def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
         is_last = getattr(network, "output_fmt", "NCHW") == "NHWC"
         return features.permute(0, 3, 1, 2) if is_last else features
     if features.ndim == 3 and hasattr(network, "patch_embed"):
-        patch = network.patch_embed.patch_size
+        size = network.patch_embed.patch_size
+        patch = (size, size) if isinstance(size, int) else size
         rows, columns = (-(-side // own) for side, own in zip(images.shape[2:], patch, strict=True))
-        tokens = features[:, network.num_prefix_tokens :]
+        tokens = features[:, getattr(network, "num_prefix_tokens", 0) :]
         if tokens.shape[1] == rows * columns:
             by_channel: Tensor = tokens.transpose(1, 2)
             return by_channel.reshape(*by_channel.shape[:2], rows, columns)

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -16,7 +17,8 @@ from cvgl_bench.files import sha256_of_file, write_atomically
 from cvgl_bench.models.config import Config
 
 Tensors = Mapping[str, Tensor]
-CONFIG, TRAINING = "cvgl_bench_config", "cvgl_bench_training"
+# One text beside the tensors: of several, safetensors would change the order from run to run.
+ABOUT = "cvgl_bench"
 _SHOWN = 3
 
 
@@ -29,39 +31,51 @@ class Checkpoint:
         sha256: of its bytes.
         tensors: by name, float32 where they are numbers with a fraction.
         config: what the network is made of; None if the file does not say.
-        training: how it was trained, as JSON; "" if the file does not say.
+        training: how it was trained, if the file says so.
     """
 
     path: Path
     sha256: str
     tensors: Tensors
     config: Config | None
-    training: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_checkpoint(
-    path: Path, config: Config, tensors: Tensors, *, training: str = "", half: bool = False
+    path: Path,
+    config: Config,
+    tensors: Tensors,
+    *,
+    training: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> None:
-    """Write a checkpoint as safetensors.
+    """Write a checkpoint as safetensors; the same content gives the same bytes.
 
     Args:
         path: the file.
         config: what the network is made of.
         tensors: its state.
-        training: how it was trained, as JSON.
+        training: how it was trained; what JSON can hold.
         half: keep numbers with a fraction in 16 bits.
 
     Raises:
         DataError: the disk is full or the place cannot be written.
+        ModelError: a number is too large for 16 bits.
     """
     plain = {key: _kept(value, half=half) for key, value in tensors.items()}
-    about = {CONFIG: config.model_dump_json(), TRAINING: training}
-    write_atomically(path, save(plain, metadata=about))
+    about = {"config": config.model_dump(mode="json"), "training": dict(training or {})}
+    text = json.dumps(about, sort_keys=True)
+    write_atomically(path, save(plain, metadata={ABOUT: text}))
 
 
 def _kept(tensor: Tensor, *, half: bool) -> Tensor:
     kept = tensor.detach().cpu().contiguous()
-    return kept.half() if half and kept.is_floating_point() else kept
+    if not (half and kept.is_floating_point()):
+        return kept
+    halved = kept.half()
+    if not bool((halved.isfinite() == kept.isfinite()).all()):
+        raise ModelError("the weights are too large for 16 bits: write them in 32.")
+    return halved
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -74,14 +88,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ModelError(f"there is no checkpoint '{path}'.")
     digest = sha256_of_file(path)
     if path.suffix == ".safetensors":
-        tensors, about = _read_safetensors(path)
-        text = about.get(CONFIG)
-        config = None if text is None else _parsed(text, path)
-        return Checkpoint(path, digest, _in_full(tensors), config, about.get(TRAINING, ""))
+        tensors, about = read_safetensors(path)
+        if ABOUT not in about:
+            return Checkpoint(path, digest, _in_full(tensors), None)
+        config, training = _described(about[ABOUT], path)
+        return Checkpoint(path, digest, _in_full(tensors), config, training)
     return Checkpoint(path, digest, _in_full(read_state_dict(path)), None)
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: its tensors and the texts beside them.
+
+    Raises:
+        ModelError: the file is damaged or cannot be read.
+    """
     try:
         with safe_open(str(path), framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -90,12 +110,16 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ModelError(f"'{path}' is not a safetensors file, or it is damaged.") from error
 
 
-def _parsed(text: str, path: Path) -> Config:
+def _described(text: str, path: Path) -> tuple[Config, dict[str, Any]]:
+    """What a file says of its network and of the training."""
     try:
-        return Config.model_validate(json.loads(text))
-    except (ValidationError, json.JSONDecodeError) as error:
-        fault = first_fault(error) if isinstance(error, ValidationError) else str(error)
+        found = json.loads(text)
+        return Config.model_validate(found["config"]), dict(found["training"])
+    except ValidationError as error:
+        fault = first_fault(error)
         raise ModelError(f"'{path}' describes a network that is not known here: {fault}") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ModelError(f"what '{path}' says of itself is damaged: {error!r}") from error
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -110,10 +134,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         # On a damaged file the unpickler fails in any way, down to struct.error and AssertionError.
         raise ModelError(f"'{path}' is not a PyTorch checkpoint, or it is damaged.") from error
     if not isinstance(content, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+        isinstance(key, str) and isinstance(value, Tensor) and _is_plain(value)
+        for key, value in content.items()
     ):
         raise ModelError(f"'{path}' does not hold a plain table of tensors.")
     return dict(content)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return not (tensor.is_meta or tensor.is_complex() or tensor.layout != torch.strided)
 
 
 def _in_full(tensors: Tensors) -> dict[str, Tensor]:
@@ -140,6 +169,12 @@ def load_strictly(network: nn.Module, tensors: Tensors, source: Path, what: str)
         "has on top": [key for key in tensors if key not in wanted],
         "has in another shape": [
             key for key in wanted if key in tensors and tensors[key].shape != wanted[key].shape
+        ],
+        "has of another kind of number": [
+            key
+            for key in wanted
+            if key in tensors
+            and tensors[key].is_floating_point() != wanted[key].is_floating_point()
         ],
     }
     worded = [

@@ -1,10 +1,17 @@
 """What a reference model's network is made of; stands in its checkpoint."""
 
-from typing import Annotated, Any, Literal
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-Pixels = Annotated[int, Field(ge=16, le=8192)]
+from cvgl_bench.errors import ModelError, first_fault
+
+Pixels = Annotated[int, Field(ge=16, le=2048)]
+Options = TypeVar("Options")
+# Of the factor on similarities, before training; Radford et al. 2021, arXiv:2103.00020.
+FIRST_LOG_SCALE = math.log(1 / 0.07)
 
 
 class Config(BaseModel):
@@ -31,3 +38,20 @@ class Config(BaseModel):
     antialias: bool = False
     narrow: Literal["crop", "pad"] = "crop"
     options: dict[str, Any] = {}
+
+
+def options_of(kind: type[Options], config: Config) -> Options:
+    """Read a configuration's own options.
+
+    Args:
+        kind: the method's options class.
+        config: names the method.
+
+    Raises:
+        ModelError: an option is unknown or has a value that it cannot have.
+    """
+    options: Mapping[str, Any] = config.options
+    try:
+        return kind(**options)
+    except ValidationError as error:
+        raise ModelError(f"{config.method}'s options: {first_fault(error)}") from error

@@ -1,20 +1,20 @@
 """LRFR: a feature map gated by the relations between its places, aggregated by SALAD."""
 
-import math
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from cvgl_bench.errors import ModelError, first_fault
+from cvgl_bench.errors import ModelError
 from cvgl_bench.models import backbones
-from cvgl_bench.models.config import Config
-from cvgl_bench.models.reference import Reference, Side
+from cvgl_bench.models.adapter import Side
+from cvgl_bench.models.config import FIRST_LOG_SCALE, Config, options_of
+from cvgl_bench.models.reference import Reference
 from cvgl_bench.models.salad import Salad
 
 PAPERS_BACKBONE = "convnext_tiny.fb_in1k"
@@ -24,7 +24,7 @@ Grid = tuple[int, int]
 _Count = Annotated[int, Field(ge=1, le=4096)]
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class LRFROptions:
     """What LRFR's network has besides its backbone.
 
@@ -43,18 +43,6 @@ class LRFROptions:
     hidden: _Count = 512
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     iterations: _Count = 3
-
-
-def read_options(options: Mapping[str, Any]) -> LRFROptions:
-    """Read a configuration's options.
-
-    Raises:
-        ModelError: one is unknown or out of its range.
-    """
-    try:
-        return LRFROptions(**options)
-    except ValidationError as error:
-        raise ModelError(f"these are no options of lrfr: {first_fault(error)}.") from error
 
 
 class Relation(nn.Module):
@@ -171,7 +159,7 @@ class LRFRNet(nn.Module):
 
     def __init__(self, config: Config, *, pretrained: bool = False) -> None:
         super().__init__()
-        options = read_options(config.options)
+        options = options_of(LRFROptions, config)
         self.backbone = backbones.create(
             config.backbone, config.backbone_options, pretrained=pretrained, stride=_STRIDE
         )
@@ -195,7 +183,7 @@ class LRFRNet(nn.Module):
             dropout=options.dropout,
             iterations=options.iterations,
         )
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.logit_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE))
 
     def forward(self, images: Tensor, side: Side, *, fov_degrees: float = 360.0) -> Tensor:  # noqa: ARG002
         """Describe normalised pictures of one side, (B, 3, H, W); returns (B, D) float32."""

@@ -1,18 +1,17 @@
 """MRGeo: a shared network whose features are enhanced over places and channels, then regions."""
 
-import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from cvgl_bench.errors import ModelError, first_fault
+from cvgl_bench.errors import ModelError
 from cvgl_bench.models import backbones
-from cvgl_bench.models.config import Config
+from cvgl_bench.models.adapter import Side
+from cvgl_bench.models.config import FIRST_LOG_SCALE, Config, options_of
 from cvgl_bench.models.enhancement import (
     ChannelCalibration,
     CrossCovariance,
@@ -20,7 +19,7 @@ from cvgl_bench.models.enhancement import (
     FullyConnected,
     SpatialAttention,
 )
-from cvgl_bench.models.reference import Reference, Side
+from cvgl_bench.models.reference import Reference
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
@@ -44,18 +43,6 @@ class MRGeoOptions:
     blocks: Annotated[int, Field(ge=1, le=8)] = 1
     neighbourhood: Literal[3, 5, 7, 9] = 3
     heads: Annotated[int, Field(ge=1)] = 1
-
-
-def parsed(options: Mapping[str, Any]) -> MRGeoOptions:
-    """Read a configuration's options.
-
-    Raises:
-        ModelError: an option is unknown or has a value that is not one of its own.
-    """
-    try:
-        return MRGeoOptions(**options)
-    except ValidationError as error:
-        raise ModelError(f"mrgeo's options: {first_fault(error)}") from error
 
 
 class RegionAggregation(nn.Module):
@@ -111,7 +98,7 @@ class MRGeoNet(nn.Module):
 
     def __init__(self, config: Config, *, pretrained: bool = False) -> None:
         super().__init__()
-        options = parsed(config.options)
+        options = options_of(MRGeoOptions, config)
         self.backbone = backbones.create(
             config.backbone, config.backbone_options, pretrained=pretrained
         )
@@ -124,7 +111,7 @@ class MRGeoNet(nn.Module):
         self.blocks = nn.ModuleList(_block(channels, options) for _ in range(options.blocks))
         norm = _last_norm_of(self.backbone, channels)
         self.aggregation = RegionAggregation(norm, regions=options.rgam)
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.logit_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE))
 
     def forward(self, images: Tensor, side: Side, *, fov_degrees: float = 360.0) -> Tensor:
         """Describe normalised pictures of one side, (B, 3, H, W).
@@ -198,6 +185,8 @@ class MRGeo(Reference):
         Attention: softmax and 1 / sqrt(d) in both paths; one head; a norm before each module and
             the map added after it; a neighbourhood of 3 x 3, which wraps around the seam of a
             whole panorama and is cut at all other edges. The backbone's own layers do not wrap.
+        Symbols: the dot in the gate is read as concatenation, and the transpose of the values,
+            which no product of these shapes could have, as a slip.
         Gate: a number for each token and channel. Ratios, in the gate's place: fixed shares of
             the global and the local path, which add up to one.
         CCM: the mean is normed; a kernel of 5 channels; B(M) is the softmax of M's rows, applied

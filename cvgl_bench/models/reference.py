@@ -1,20 +1,18 @@
 """What the reference models have in common: one network for both views, and its checkpoint."""
 
 import importlib
-import json
 from importlib.resources import files
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from cvgl_bench.errors import ModelError
 from cvgl_bench.models import MODELS
+from cvgl_bench.models.adapter import Side
 from cvgl_bench.models.checkpoint import Checkpoint, load_strictly, read_checkpoint
 from cvgl_bench.models.config import Config
 from cvgl_bench.models.inputs import described, normalised, padded, resize_aerial, resize_ground
-
-Side = Literal["ground", "aerial"]
 
 
 class Network(Protocol):
@@ -105,10 +103,17 @@ class Reference(Encoders):
 
 def _remarks(checkpoint: Checkpoint) -> str:
     """What a record of such weights must say beside its numbers."""
-    about = json.loads(checkpoint.training or "{}").get("data", {})
+    if checkpoint.config is None:
+        return (
+            "weights of another code's, whose sizes are taken to be the published ones for CVUSA "
+            "and CVACT and whose epoch the published code chooses on the test split (CVACT: val)"
+        )
+    data = checkpoint.training.get("data")
+    about = data if isinstance(data, dict) else {}
     if about.get("selected_on_test") != "yes":
         return ""
-    return f"these weights were chosen by their R@1 on {about.get('selected_on')}, a test split"
+    split = str(about.get("selected_on"))[:64]
+    return f"these weights were chosen by their R@1 on {split!r}, a split that is tested on"
 
 
 def shipped(name: str) -> Path:

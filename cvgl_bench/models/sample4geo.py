@@ -1,14 +1,13 @@
 """Sample4Geo: one shared network for both views, contrasted with hard negatives."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from cvgl_bench.models import backbones
-from cvgl_bench.models.config import Config
-from cvgl_bench.models.reference import Reference, Side
+from cvgl_bench.models.adapter import Side
+from cvgl_bench.models.config import FIRST_LOG_SCALE, Config
+from cvgl_bench.models.reference import Reference
 
 PAPERS_BACKBONE = "convnext_base.fb_in22k_ft_in1k_384"
 
@@ -28,7 +27,7 @@ class SharedEncoder(nn.Module):
         self.model = backbones.create(
             config.backbone, config.backbone_options, pretrained=pretrained
         )
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.logit_scale = nn.Parameter(torch.tensor(FIRST_LOG_SCALE))
 
     def forward(self, images: Tensor, side: Side, *, fov_degrees: float = 360.0) -> Tensor:  # noqa: ARG002
         """Describe normalised pictures of either side, (B, 3, H, W); returns (B, D)."""
@@ -47,7 +46,8 @@ class Sample4Geo(Reference):
     Source: Deuser et al. 2023, arXiv:2303.11851; code github.com/Skyy93/Sample4Geo.
 
     Differs from the paper:
-        Pictures are resized by torch, bilinear without antialiasing as there, but rounded nowhere.
+        Pictures are resized by torch, bilinear without antialiasing as there; they are rounded to
+        bytes afterwards in training only. Descriptors are evaluated in float32, not in 16 bits.
         Distances on the map are great circles; the released code takes degrees for radians.
         Weights are chosen on pairs held out of training, not on the test set. Augmentation is
         batch-wise (`training.augment`). bfloat16 needs no scaling of the loss, so there is none.

@@ -18,7 +18,9 @@ class SinGeo(Reference):
     Differs from the paper:
         The released code pads a transformer's narrow view on one side and rolls it by chance. Here
         it lies in the middle, because an evaluation must not depend on chance. A second view is
-        not rolled once more when the pair is turned, which would put a seam into it.
+        not rolled once more when the pair is turned, which would put a seam into it. Second tiles
+        are made of tiles that were turned with their panoramas; there, of unturned ones, so that
+        they differ from the first ones by any quarter from the start.
 
     Not stated in the paper; chosen here:
         Where paper and released code differ, the code: tiles turn by a quarter to either side with
