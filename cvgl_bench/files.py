@@ -61,7 +61,7 @@ def _write_once(path: Path, data: bytes, folder: Path, *, durable: bool) -> None
                 os.fsync(file.fileno())
             os.fchmod(file.fileno(), 0o666 & ~_UMASK)
         Path(temporary).replace(path)
-    except OSError:
+    except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cvgl_bench.models.inputs import normalised, padded, view_columns
+from cvgl_bench.models.inputs import normalised, padded, resize_ground, view_columns
 from cvgl_bench.models.reference import Network
 from cvgl_bench.seeding import identity_seed
 from cvgl_bench.training.augment import (
@@ -82,8 +82,10 @@ def make_views(
     if recipe.curriculum is None:
         return Views(*whole)
     stage = recipe.curriculum.at(share)
-    columns = view_columns(recipe.config, stage.fov_degrees)
+    columns = max(1, int(ground.shape[3] * stage.fov_degrees / 360))
     narrow = narrowed(varied(ground, "ground view"), columns, seed("direction"), first=first)
+    if columns < view_columns(recipe.config, stage.fov_degrees):
+        narrow = resize_ground(narrow, recipe.config, stage.fov_degrees)
     turned = quarter_turned(
         varied(aerial, "aerial view"), stage.rotation, seed("quarters"), first=first
     )

@@ -1,5 +1,6 @@
 """How each reference method is trained: one recipe a method and purpose, as numbers."""
 
+import math
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -7,10 +8,11 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from cvgl_bench.errors import ModelError, unknown
+from cvgl_bench.models import lrfr, sample4geo
 from cvgl_bench.models.config import Config
 from cvgl_bench.training.curriculum import SINGEO, Curriculum
 
-PAPERS_BACKBONE = "convnext_base.fb_in22k_ft_in1k_384"
+LINEAR_END = 0.05
 _FROZEN = ConfigDict(extra="forbid")
 
 
@@ -19,6 +21,7 @@ class Sampling:
     """Which places share a batch: neighbours on the map first, in the embedding later.
 
     Attributes:
+        start: neighbours on the map, or any places together, until the embedding gives neighbours.
         nearest: so many of the nearest neighbours of a batch's first place come with it.
         drawn: and so many by chance from the further ones.
         among: neighbours kept a place.
@@ -26,6 +29,7 @@ class Sampling:
             as many again.
     """
 
+    start: Literal["map", "random"] = "map"
     nearest: int = 32
     drawn: int = 32
     among: int = 128
@@ -86,19 +90,29 @@ class Recipe:
         """The method's name."""
         return self.config.method
 
+    def rate_at(self, share: float) -> float:
+        """Learning rate at a share of the training, in (0, 1]: a linear rise, then the schedule."""
+        rise = self.warm_up_epochs / self.epochs
+        if share < rise:
+            return self.learning_rate * share / rise
+        rest = (share - rise) / (1 - rise) if rise < 1 else 1.0
+        if self.schedule == "linear":
+            return self.learning_rate * (1 - (1 - LINEAR_END) * rest)
+        return self.learning_rate * (1 + math.cos(math.pi * rest)) / 2
+
 
 def _papers() -> dict[str, Recipe]:
     """Recipes for CVUSA and CVACT; sources and gaps are in each model's docstring."""
-    sample4geo = Recipe(
-        config=Config(method="sample4geo", backbone=PAPERS_BACKBONE),
+    contrastive = Recipe(
+        config=Config(method="sample4geo", backbone=sample4geo.PAPERS_BACKBONE),
         loss="contrastive",
         epochs=40,
         batch_size=128,
         learning_rate=1e-3,
         sampling=Sampling(),
     )
-    singeo = Recipe(
-        config=Config(method="singeo", backbone=PAPERS_BACKBONE),
+    dual = Recipe(
+        config=Config(method="singeo", backbone=sample4geo.PAPERS_BACKBONE),
         loss="dual",
         epochs=80,
         batch_size=16,
@@ -107,8 +121,8 @@ def _papers() -> dict[str, Recipe]:
         curriculum=SINGEO,
         validation_fov=180.0,
     )
-    lrfr = Recipe(
-        config=Config(method="lrfr", backbone="convnext_tiny.fb_in1k"),
+    triplet = Recipe(
+        config=Config(method="lrfr", backbone=lrfr.PAPERS_BACKBONE),
         loss="triplet",
         epochs=40,
         batch_size=32,
@@ -116,8 +130,9 @@ def _papers() -> dict[str, Recipe]:
         schedule="linear",
         warm_up_epochs=0.0,
     )
-    mrgeo = replace(sample4geo, config=sample4geo.config.model_copy(update={"method": "mrgeo"}))
-    return {recipe.method: recipe for recipe in (sample4geo, mrgeo, singeo, lrfr)}
+    config = contrastive.config.model_copy(update={"method": "mrgeo"})
+    recipes = (contrastive, replace(contrastive, config=config), dual, triplet)
+    return {recipe.method: recipe for recipe in recipes}
 
 
 # A network that a processor is quick at, from chance: few blocks, small kernels.

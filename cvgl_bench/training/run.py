@@ -72,6 +72,8 @@ class Run:
             DataError: the folder holds another training, or cannot be read.
         """
         path = self.folder / PAGE
+        for left in self.folder.glob(".writing-*"):
+            left.unlink(missing_ok=True)
         if not path.is_file():
             page = {**self.page, "cvgl_bench": __version__}
             write_atomically(path, json.dumps(page, indent=1).encode())
@@ -95,8 +97,9 @@ class Run:
         path = self.folder / STATE
         if not path.is_file():
             return State()
+        content = io.BytesIO(read(path))
         try:
-            return State(**torch.load(path, map_location="cpu", weights_only=True))
+            return State(**torch.load(content, map_location="cpu", weights_only=True))
         except Exception as error:
             # On a damaged file the unpickler fails in any way.
             raise ModelError(
@@ -112,25 +115,19 @@ class Run:
             DataError: the disk is full or the folder cannot be written.
         """
         if is_best:
-            self.write_weights(self.folder / WEIGHTS, state)
+            self._write_weights(self.folder / WEIGHTS, state)
         table = pd.DataFrame(state.rows)
-        write_atomically(self.folder / CURVES_TABLE, table.to_csv(index=False).encode())
+        csv = table.round({"seconds": 1}).to_csv(index=False)
+        write_atomically(self.folder / CURVES_TABLE, csv.encode())
         write_atomically(self.folder / CURVES_PICTURE, _drawn(table, self.recipe))
         buffer = io.BytesIO()
         torch.save(vars(state), buffer)
         write_atomically(self.folder / STATE, buffer.getvalue())
 
-    def write_weights(self, path: Path, state: State, *, half: bool = False) -> None:
-        """Write a checkpoint that says what it is and where it comes from.
-
-        Args:
-            path: the file.
-            state: with the network's tensors.
-            half: keep them in 16 bits.
-        """
+    def _write_weights(self, path: Path, state: State) -> None:
+        """Write a checkpoint that says what it is and where it comes from."""
         training = {**self.page, "epoch": state.epoch, "cvgl_bench": __version__}
-        about = json.dumps(training, sort_keys=True)
-        write_checkpoint(path, self.recipe.config, state.network, training=about, half=half)
+        write_checkpoint(path, self.recipe.config, state.network, training=training)
 
 
 def _drawn(table: pd.DataFrame, recipe: Recipe) -> bytes:
