@@ -11,7 +11,7 @@ FINGERPRINTS = {
     "cvact-val-c": (3, "a51607b59963bc8d"),
     "cvact-val-c-all": (3, "f8c06f14ec9410d4"),
     "cvact-val-c-published": (2, "7729565cd29c8d6e"),
-    "cvtown-c": (4, "0438293a38994cb8"),
+    "cvtown-c": (5, "9b437777c7a91bc3"),
     "cvusa-c": (3, "fe2210b11acd7de0"),
     "cvusa-c-all": (3, "2115b6f38ea1be55"),
     "cvusa-c-published": (2, "4861ceb84ac40f00"),

@@ -10,7 +10,7 @@ from cvgl_bench.town.canvas import FREE, TAKEN, Ground, disc
 from cvgl_bench.town.facades import BANDS, FENCE, SHOPS, WINDOWS, wall_colour
 from cvgl_bench.town.junctions import connect, crossings
 from cvgl_bench.town.layout import CAMERAS, MARGIN_METRES, SPACING_METRES, STYLES, build_district
-from cvgl_bench.town.markings import crosswalk
+from cvgl_bench.town.markings import crosswalk, lay_streets
 from cvgl_bench.town.materials import ASPHALT, FIELD, GRAVEL, MARKING, WATER
 from cvgl_bench.town.plots import Footprint, solid_row
 from cvgl_bench.town.rays import SOLID_FIELDS
@@ -222,6 +222,20 @@ def test_a_roundabout_is_wider_than_its_streets():
     assert all(arm.clear > circle.radius for arm in network.arms)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_road_goes_on_where_a_lane_ends_at_it(order):
+    road = straight("avenue")
+    points = np.stack([np.full(32, 120.0), np.arange(98.5, 194.0, 3.0)], axis=1)
+    network = connect(
+        np.random.default_rng(3), [road, Street(points, "lane")][::order], SIDE, roundabouts=0.0
+    )
+    ground = Ground.empty(SIDE)
+    lay_streets(np.random.default_rng(3), ground, network, STYLE_TABLE["temperate"])
+    at_the_junction = ground.albedo[round((SIDE - 103.5) / 0.25), 476:484]
+    elsewhere = ground.albedo[round((SIDE - 103.5) / 0.25), 240:440]
+    np.testing.assert_array_equal(at_the_junction, np.broadcast_to(elsewhere[0], (8, 3)))
+
+
 def test_a_polyline_does_not_cross_itself():
     street = straight()
     owner = np.zeros(len(street.points), np.int64)
@@ -255,7 +269,10 @@ def test_ground_can_be_taken_once():
     assert ground.free_at(np.array([[100.0, 100.0], [60.0, 60.0]]), 1.0).tolist() == [False, True]
     assert not ground.claim(disc(np.array([2.0, 2.0]), 5.0))
     ground.occupy([np.array([[20.0, 20.0], [20.0, 60.0]])], 6.0)
-    assert not ground.claim(disc(np.array([22.0, 40.0]), 1.0))
+    on_pavement = disc(np.array([22.0, 40.0]), 1.0)
+    assert not ground.claim(on_pavement)
+    assert ground.claim(on_pavement, on_street=True)
+    assert not ground.claim(on_pavement, on_street=True)
     assert ground.occupied[0, 0] == FREE
 
 

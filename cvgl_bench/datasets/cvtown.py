@@ -17,7 +17,7 @@ from typing import Any
 from cvgl_bench.datasets.base import Dataset, Pair, Position, checked, csv_rows, inside
 from cvgl_bench.errors import DataError
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 SUITE_SEED = 7
 AREAS = ("train", "val", "test", "cross")
 SIZES = ("cvusa", "cvact", "small")

@@ -112,17 +112,18 @@ class Ground:
         places = (sides[:, None] + steps[None, :, None] * across).reshape(-1, 2)
         return bool((self.blocks_at(places) == use_of).all())
 
-    def claim(self, corners: Line, *, margin: float = 0.0) -> bool:
+    def claim(self, corners: Line, *, margin: float = 0.0, on_street: bool = False) -> bool:
         """Take a convex piece of ground, if it is in the district and nothing stands on it.
 
         Args:
             corners: metres east and north, (N, 2).
             margin: share by which a smaller piece of it must be free.
+            on_street: it may lie on streets and pavements.
         """
         if corners.min() < 1 or corners.max() > self.side_metres - 1:
             return False
         probe = corners if margin == 0.0 else corners + margin * (corners.mean(axis=0) - corners)
-        mask, window = self._covered(probe)
+        mask, window = self._covered(probe, TAKEN if on_street else STREET | TAKEN)
         if cv2.countNonZero(cv2.bitwise_and(self.occupied[window], mask)):
             return False
         cv2.fillConvexPoly(
@@ -130,13 +131,13 @@ class Ground:
         )
         return True
 
-    def _covered(self, corners: Line) -> tuple[NDArray[np.uint8], tuple[slice, slice]]:
+    def _covered(self, corners: Line, value: int) -> tuple[NDArray[np.uint8], tuple[slice, slice]]:
         pixels = self.fixed(corners, CELL_METRES)
         left, top = (max(0, edge) for edge in (pixels.min(axis=0) >> SHIFT).tolist())
         right, bottom = ((pixels.max(axis=0) >> SHIFT) + 2).tolist()
         mask = np.zeros((bottom - top, right - left), np.uint8)
         pixels -= np.array([left, top], np.int32) << SHIFT
-        cv2.fillConvexPoly(mask, pixels, 3, cv2.LINE_8, SHIFT)
+        cv2.fillConvexPoly(mask, pixels, value, cv2.LINE_8, SHIFT)
         window = np.s_[top:bottom, left:right]
         shape = self.occupied[window].shape
         return mask[: shape[0], : shape[1]], window

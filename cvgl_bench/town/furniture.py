@@ -9,6 +9,8 @@ from cvgl_bench.town.junctions import Network
 from cvgl_bench.town.materials import STEEL
 from cvgl_bench.town.plots import Footprint, Site, solid_row, solid_table
 
+EAST = np.array([1.0, 0.0])
+
 
 def furnish(site: Site, network: Network) -> None:
     """Put up what stands on pavements.
@@ -37,7 +39,9 @@ def _lamps(site: Site, network: Network, number: int) -> None:
     sides = np.where(np.arange(len(walked)) % 2 == 0, 1.0, -1.0) if turn == 0 else turn * 2.0 - 3.0
     offset = np.broadcast_to(sides * (0.5 * street.form.width + 0.6), walked.shape)
     places = _on_land(site, street.at(walked, offset))
-    table = solid_table(places, np.array([1.0, 0.0]), (0.08, 0.08, high), (STEEL, STEEL))
+    posts = (Footprint(place, EAST, 0.3, 0.3).corners() for place in places)
+    places = places[[site.ground.claim(post, on_street=True) for post in posts]]
+    table = solid_table(places, EAST, (0.08, 0.08, high), (STEEL, STEEL))
     site.tables.append((table, np.full(len(table), BOTH, np.uint8)))
 
 
@@ -47,9 +51,7 @@ def _poles(site: Site, network: Network, number: int) -> None:
     walked = np.arange(rng.uniform(5, 40), street.walked[-1], rng.uniform(34, 48))
     walked = walked[network.clear(number, walked, 4.0)]
     places = _on_land(site, street.at(walked, rng.choice((-1.0, 1.0)) * (street.edge + 2.0)))
-    table = solid_table(
-        places, np.array([1.0, 0.0]), (0.10, 0.10, 7.0), (materials.BARK, materials.BARK)
-    )
+    table = solid_table(places, EAST, (0.10, 0.10, 7.0), (materials.BARK, materials.BARK))
     site.tables.append((table, np.full(len(table), BOTH, np.uint8)))
 
 
@@ -64,18 +66,18 @@ def _boxes(site: Site, network: Network, number: int) -> None:
         normal = street.normals_at(np.array(walked))
         axis = np.array([normal[1], -normal[0]]) / np.hypot(*normal)
         place = street.at(np.array(walked), side * (street.edge - 0.55))
-        if place.min() < 2 or place.max() > site.ground.side_metres - 2:
+        is_shelter = street.kind in ("street", "avenue") and rng.random() < 0.35
+        size = (3.6, 1.0) if is_shelter else (rng.uniform(0.5, 1.3), 0.5)
+        base = Footprint(place, axis, *size)
+        if not site.ground.claim(base.corners(), on_street=True):
             continue
-        if street.kind in ("street", "avenue") and rng.random() < 0.35:
-            base = Footprint(place, axis, 3.6, 1.0)
-            colours = (materials.GLASS, materials.pick(rng, materials.SIGNS))
+        colour = materials.pick(rng, materials.SIGNS)
+        if is_shelter:
+            colours = (materials.GLASS, colour)
             site.add(solid_row(base, 2.4, colours, windows=(1.2, 0.8), facade=BANDS))
         else:
-            base = Footprint(place, axis, rng.uniform(0.5, 1.3), 0.5)
-            colour = materials.pick(rng, materials.SIGNS)
-            site.add(
-                solid_row(base, rng.uniform(0.9, 1.5), (colour, colour)), site.drawn_years(0.5)
-            )
+            high = rng.uniform(0.9, 1.5)
+            site.add(solid_row(base, high, (colour, colour)), site.drawn_years(0.5))
 
 
 def _on_land(site: Site, places: Line) -> Line:

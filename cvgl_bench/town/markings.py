@@ -32,11 +32,13 @@ def lay_streets(rng: np.random.Generator, ground: Ground, network: Network, styl
         ground.fill([disc(circle.place, circle.radius + circle.pavement)], paving, PAVING)
     asphalts: list[Colour] = []
     for street in network.streets:
-        surface, kind = materials.ASPHALTS, ASPHALT
-        if street.kind == "track":
-            surface, kind = materials.GRAVELS, GRAVEL
+        surface = materials.GRAVELS if street.kind == "track" else materials.ASPHALTS
         asphalts.append(materials.pick(rng, surface))
-        ground.draw([street.points], street.form.width, asphalts[-1], kind)
+    # The widest last: where a lane ends at a road, the road goes on and the lane stops short.
+    for number in sorted(range(len(asphalts)), key=lambda n: network.streets[n].form.width):
+        street = network.streets[number]
+        kind = GRAVEL if street.kind == "track" else ASPHALT
+        ground.draw([street.points], street.form.width, asphalts[number], kind)
     for circle in network.circles:
         colour = asphalts[_nearest(network, circle.place)]
         ground.fill([disc(circle.place, circle.radius)], colour, ASPHALT)
