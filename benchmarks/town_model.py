@@ -63,12 +63,7 @@ class Branch(nn.Module):
                 `part`.
             part: they look in an unknown direction.
         """
-        rows = torch.linspace(-1, 1, images.shape[2], device=images.device)
-        rows = rows[:, None].expand(len(images), 1, -1, images.shape[3])
-        channels = torch.cat([(images - 0.45) / 0.25, rows], dim=1)
-        features = self.trunk.forward_features(
-            channels.contiguous(memory_format=torch.channels_last)
-        )
+        features = self.trunk.forward_features(_with_rows(images))
         seen = self.head(self.norm(features.permute(0, 2, 3, 1))).float()
         contents = seen[..., MEANS:].flatten(1, 2)
         undirected = torch.cat([contents.mean(1), contents.amax(1)], dim=1)
@@ -77,6 +72,17 @@ class Branch(nn.Module):
             directed = torch.zeros_like(directed)
         centre = self.part if part else self.whole
         return normalize(centre(torch.cat([directed, undirected], dim=1)), dim=1)
+
+
+def _with_rows(images: Tensor) -> Tensor:
+    """Centred colours and a channel of row numbers, -1 to 1; written where the network reads it."""
+    count, _, height, width = images.shape
+    channels = torch.empty(
+        (count, 4, height, width), device=images.device, memory_format=torch.channels_last
+    )
+    torch.sub(images, 0.45, out=channels[:, :3]).mul_(4)
+    channels[:, 3] = torch.linspace(-1, 1, height, device=images.device)[:, None]
+    return channels
 
 
 def _by_direction(seen: Tensor) -> Tensor:
@@ -137,7 +143,7 @@ class TownNet:
     name = "townnet"
     preprocessing = (
         f"ground: to {HEIGHT} rows and the width that keeps the shape, in whole {STRIDE}s; aerial: "
-        f"unrolled to {HEIGHT}x{FULL_WIDTH}; both: bilinear, (rgb - 0.45) / 0.25, rows as a channel"
+        f"unrolled to {HEIGHT}x{FULL_WIDTH}; both: bilinear, (rgb - 0.45) * 4, rows as a channel"
     )
 
     def __init__(self, weights: Path) -> None:

@@ -13,6 +13,7 @@ from cvgl_bench.codec import decode
 from cvgl_bench.datasets import Pair
 from cvgl_bench.errors import DataError
 from cvgl_bench.files import read
+from cvgl_bench.training.photometry import recoloured, saturation_mixing
 
 READERS = 4
 
@@ -74,16 +75,12 @@ def cut_anywhere(ground: Tensor, columns: int, draw: torch.Generator) -> Tensor:
     return ground.gather(3, index[:, None, None].expand(-1, 3, height, -1))
 
 
-def recoloured(images: Tensor, draw: torch.Generator) -> Tensor:
-    """Vary brightness, contrast, colour cast and saturation of each picture; uint8 to 0..1."""
-
-    def drawn(*channels: int) -> Tensor:
-        numbers = torch.rand(len(images), *(channels or (1,)), 1, 1, generator=draw)
-        return (numbers * 2 - 1).to(images.device)
-
-    pictures = images.float() / 255
-    grey = pictures.mean(1, keepdim=True)
-    pictures = grey + (pictures - grey) * (1 + 0.4 * drawn())
-    middle = pictures.mean((1, 2, 3), keepdim=True)
-    pictures = middle + (pictures - middle) * (1 + 0.3 * drawn())
-    return (pictures * (1 + 0.1 * drawn(3)) + 0.1 * drawn()).clamp(0, 1)
+def varied(images: Tensor, draw: torch.Generator) -> Tensor:
+    """Vary brightness, contrast, saturation and colour cast of each picture; uint8 to 0..1."""
+    chances = 2 * torch.rand(len(images), 6, generator=draw) - 1
+    brightness, contrast, saturation = (1 + chances[:, :3] * torch.tensor([0.2, 0.3, 0.4])).unbind(
+        1
+    )
+    cast = 1 + 0.1 * chances[:, 3:, None]
+    mixing = cast * saturation_mixing(saturation)
+    return recoloured(images.float().div_(255), brightness, contrast, mixing)

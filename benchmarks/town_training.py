@@ -6,7 +6,7 @@ The pictures are decoded once, resized to the network's input and held in memory
 drawn from them with turns and mirrorings that both views share, and colours of each view's own. The
 loss is symmetric InfoNCE with the batch as negatives. With --views narrow, panoramas are cut to
 parts that look in an unknown direction: whole and aligned at first, because that is learnt
-sooner, then ever narrower, 67 to 112 degrees in the end.
+sooner, then ever narrower, down to 90 degrees.
 
 --minutes ends in time on any machine, reading included, because the learning rate follows the
 clock: two such runs differ. --steps gives the same weights again on one machine with as many
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.town_model import FULL_WIDTH, STRIDE, TownNet, TwoBranch
-from benchmarks.town_pictures import Pairs, cut_anywhere, read_pairs, recoloured, turned_together
+from benchmarks.town_pictures import Pairs, cut_anywhere, read_pairs, turned_together, varied
 from cvgl_bench.codec import decode
 from cvgl_bench.datasets import Pair, load_dataset
 from cvgl_bench.embedding import embed, resolve_device
@@ -39,9 +39,9 @@ from cvgl_bench.files import read, write_atomically
 from cvgl_bench.scores import ranks, recall_at
 from cvgl_bench.views import crop, draw_heading
 
-NARROWEST, NARROW, WIDEST = 3, 5, FULL_WIDTH // STRIDE - 1  # 67, 112 and 337 degrees
+WIDEST, NARROW = FULL_WIDTH - STRIDE, FULL_WIDTH // 4  # 337 and 90 degrees
 # Shares of the training: up to the first, views are whole and aligned, from the second on narrow.
-WHOLE, NARROWED = 0.1, 0.4
+WHOLE, NARROWED = 0.05, 0.25
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,14 @@ class Plan:
 
 
 def batches(pairs: Pairs, plan: Plan, done: Callable[[], float]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Draw batches for ever: views (B, 3, H, w) and tiles (B, 3, H, W), float32 in 0..1.
+    """Draw batches for ever: views (V, B, 3, H, w) and tiles (B, 3, H, W), float32 in 0..1.
 
     Args:
         pairs: what from.
         plan: the batch's size and its views.
         done: returns the share of the training that is over. Views become narrow by and by: from
-            the start, they are learnt too late.
+            the start, they are learnt too late. As many are cut from a panorama as would fill it,
+            because they share the work on its tile.
     """
     draw = torch.Generator().manual_seed(plan.seed)
     size = min(plan.batch, len(pairs.ground))
@@ -85,20 +86,18 @@ def batches(pairs: Pairs, plan: Plan, done: Callable[[], float]) -> Iterator[tup
         for first in range(0, len(order) - size + 1, size):
             chosen = order[first : first + size]
             both = turned_together(pairs.ground[chosen], pairs.aerial[chosen], draw)
-            ground = both.ground
+            ground = varied(both.ground.to(plan.device), draw)
+            views = ground[None]
             if plan.views == "narrow" and done() > WHOLE:
-                ground = cut_anywhere(ground, _width(done(), draw), draw)
-            yield (
-                recoloured(ground.to(plan.device), draw),
-                recoloured(both.aerial.to(plan.device), draw),
-            )
+                width = _width(done())
+                cuts = [cut_anywhere(ground, width, draw) for _ in range(FULL_WIDTH // width)]
+                views = torch.stack(cuts)
+            yield views, varied(both.aerial.to(plan.device), draw)
 
 
-def _width(done: float, draw: torch.Generator) -> int:
+def _width(done: float) -> int:
     share = min(1.0, (done - WHOLE) / (NARROWED - WHOLE))
-    low = round(WIDEST - (WIDEST - NARROWEST) * share)
-    high = round(WIDEST - (WIDEST - NARROW) * share)
-    return STRIDE * int(torch.randint(low, high + 1, (1,), generator=draw))
+    return STRIDE * round((WIDEST - (WIDEST - NARROW) * share) / STRIDE)
 
 
 class InfoNCE(nn.Module):
@@ -162,10 +161,11 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = plan.rate * rate_at(share)
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=plan.bfloat16):
-            embedded = network.encode_ground(ground), network.encode_aerial(aerial)
-        loss = loss_of(*embedded)
+            seen = network.encode_ground(ground.flatten(0, 1)).reshape(*ground.shape[:2], -1)
+            tiles = network.encode_aerial(aerial)
+        loss = torch.stack([loss_of(view, tiles) for view in seen]).mean()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         step += 1
         progress(step, float(loss.detach()))
@@ -224,6 +224,8 @@ def _run(options: argparse.Namespace, start: float) -> None:
     device = str(resolve_device(options.device))
     if not options.out.resolve().parent.is_dir():
         raise DataError(f"there is no folder '{options.out.parent}' for the weights.")
+    if options.out.suffix != ".safetensors":
+        raise DataError(f"the weights' file ends in .safetensors, not as '{options.out}' does.")
     listed = load_dataset("cvtown", options.data, options.split).pairs[: options.pairs]
     training, held_out = listed[: -options.held_out], listed[-options.held_out :]
     pairs = read_pairs(training)
@@ -266,7 +268,7 @@ class _Report:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_AsWritten)
     parser.add_argument("--data", type=Path, required=True, help="a town on disk")
-    parser.add_argument("--out", type=Path, required=True, help="the file of the weights")
+    parser.add_argument("--out", type=Path, required=True, help="the weights, FILE.safetensors")
     parser.add_argument(
         "--split", default="train", help="split of the town; train-small for that size (train)"
     )

@@ -88,13 +88,25 @@ def test_a_tile_is_unrolled_with_north_in_the_middle_and_east_to_the_right():
         assert np.argwhere(unrolled[band] > 0.5)[:, 1].mean() + 0.5 == pytest.approx(column, abs=2)
 
 
-def test_views_narrow_from_wide_to_about_90_degrees():
+def test_views_narrow_from_wide_to_90_degrees():
+    widths = [training._width(training.WHOLE + 0.01 * step) for step in range(60)]
+    assert widths[0] == 240
+    assert widths == sorted(widths, reverse=True)
+    assert all(width % model.STRIDE == 0 for width in widths)
+    assert set(widths[25:]) == {64}
+
+
+def test_as_many_narrow_views_are_drawn_as_fill_the_panorama():
     draw = torch.Generator().manual_seed(0)
-    first, last = (
-        [training._width(done, draw) for _ in range(50)] for done in (training.WHOLE, 1.0)
+    grounds, aerials = (
+        torch.randint(0, 256, (6, 3, 48, 256), generator=draw, dtype=torch.uint8) for _ in range(2)
     )
-    assert set(first) == {training.WIDEST * model.STRIDE}
-    assert set(last) == {48, 64, 80}
+    plan = training.Plan(views="narrow", batch=4)
+    pairs = pictures.Pairs(grounds, aerials)
+    for done, shape in ((0.0, (1, 4, 3, 48, 256)), (0.9, (4, 4, 3, 48, 64))):
+        views, tiles = next(training.batches(pairs, plan, lambda share=done: share))
+        assert views.shape == shape
+        assert tiles.shape == (4, 3, 48, 256)
 
 
 def test_a_cut_is_a_piece_of_the_panorama_that_may_cross_the_seam():
@@ -155,6 +167,12 @@ def test_the_command_trains_and_scores(tmp_path, make_cvusa, monkeypatch, capsys
     training.main()
     assert "R@1 of 2 pairs held out" in capsys.readouterr().out
     assert load(TOWN_NET, out).name == "townnet"
+
+
+def test_a_file_of_weights_that_could_not_be_read_again_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["x", "--data", str(tmp_path), "--out", str(tmp_path / "w")])
+    with pytest.raises(SystemExit, match=r"ends in \.safetensors"):
+        training.main()
 
 
 def test_panoramas_of_another_shape_are_refused(make_cvusa):
