@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from cvgl_bench.cli import options
+
 if TYPE_CHECKING:
     from cvgl_bench.doctor import Finding
 
@@ -22,13 +24,7 @@ def command() -> None:
 @command.command("model")
 @click.argument("name", metavar="NAME|FILE.py:CLASS")
 @click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint; all of it must fit.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the model runs.",
-)
+@options.device
 @click.pass_context
 def model(
     ctx: click.Context, name: str, weights: Path | None, device: Literal["auto", "cpu", "cuda"]

@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 @click.option("--on-the-fly", is_flag=True, help="Render the pictures instead of reading a set.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint; all of it must fit.")
 @click.option("--out", type=options.FOLDER, help="Default: runs/SUITE-VERSION/MODEL.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the model runs.",
-)
+@options.device
 @click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Pictures at once."
 )

@@ -114,6 +114,13 @@ partial = click.option(
     is_flag=True,
     help="Go on with fewer or other pictures than the suite's; marks every record.",
 )
+device = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the model runs.",
+)
 data = click.option(
     "--data", type=FOLDER, required=True, help="The data set's folder, as its authors lay it out."
 )
