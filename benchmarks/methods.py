@@ -36,7 +36,7 @@ from cvgl_bench.suite import CLEAN, Cell, Suite, load_suite
 from cvgl_bench.tables import as_markdown
 from cvgl_bench.training.loop import Job, train
 from cvgl_bench.training.recipes import PRESETS, Recipe
-from cvgl_bench.training.run import WEIGHTS, Run
+from cvgl_bench.training.run import WEIGHTS, Run, described
 
 METHODS = ("sample4geo", "mrgeo", "singeo", "lrfr")
 BASELINE = "sample4geo"
@@ -53,15 +53,8 @@ def trained(options: argparse.Namespace, method: str, seed: int) -> Path:
     recipe: Recipe = replace(PRESETS[options.preset][method], **given)
     listed = load_dataset("cvtown", options.data, "any-train").pairs[: options.pairs]
     training, held_out = listed[: -options.held_out], listed[-options.held_out :]
-    about: dict[str, str | int] = {
-        "dataset": "cvtown",
-        "split": "any-train",
-        "pairs": len(training),
-        "ids_sha256": Dataset("cvtown", training).ids_sha256,
-        "selected_on": f"{len(held_out)} pairs held out of any-train",
-        "selected_on_test": "no",
-        "validation_ids_sha256": Dataset("cvtown", held_out).ids_sha256,
-    }
+    sets = Dataset("cvtown", training), Dataset("cvtown", held_out)
+    about = described(*sets, "any-train", None, on_test=False)
     run = Run(options.out / f"{method}-{seed}", recipe, about)
     job = Job(run, training, held_out, on_cpu=options.cpu, workers=options.workers)
     train(job, lambda row: print(f"{method} {seed}: {json.dumps(row)}", flush=True))

@@ -27,7 +27,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from benchmarks.town_model import FULL_WIDTH, STRIDE, TownNet, TwoBranch
 from benchmarks.town_pictures import Pairs, cut_anywhere, read_pairs, turned_together, varied
@@ -37,6 +36,7 @@ from cvgl_bench.embedding import embed, resolve_device
 from cvgl_bench.errors import CvglBenchError, DataError
 from cvgl_bench.files import read, write_atomically
 from cvgl_bench.scores import ranks, recall_at
+from cvgl_bench.training.losses import info_nce
 from cvgl_bench.views import crop, draw_heading
 
 WIDEST, NARROW = FULL_WIDTH - STRIDE, FULL_WIDTH // 4  # 337 and 90 degrees
@@ -113,10 +113,7 @@ class InfoNCE(nn.Module):
 
     def forward(self, ground: Tensor, aerial: Tensor) -> Tensor:
         """Return the loss of unit-length embeddings, (B, D) each, row k of both a pair."""
-        similarity = ground @ aerial.T * self.log_scale.exp().clamp(max=100)
-        truth = torch.arange(len(ground), device=ground.device)
-        there = cross_entropy(similarity, truth, label_smoothing=0.1)
-        return (there + cross_entropy(similarity.T, truth, label_smoothing=0.1)) / 2
+        return info_nce(ground, aerial, self.log_scale.clamp(max=math.log(100)))
 
 
 def rate_at(done: float) -> float:

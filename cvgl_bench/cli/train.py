@@ -154,6 +154,7 @@ def _pairs(
     """Training and validation pairs, and what the run's page says of them."""
     from cvgl_bench.datasets import Dataset, load_dataset
     from cvgl_bench.errors import DataError
+    from cvgl_bench.training.run import described
 
     split = given["split"] or SPLITS[dataset]
     held_out = given["held_out"] or HELD_OUT[dataset]
@@ -176,15 +177,13 @@ def _pairs(
         raise DataError(f"{len(listed)} pairs are too few to hold {held_out} out.")
     else:
         training, validation = listed[:-held_out], listed[-held_out:]
-    about: dict[str, str | int] = {
-        "dataset": dataset,
-        "split": split,
-        "pairs": len(training),
-        "ids_sha256": Dataset(dataset, training).ids_sha256,
-        "selected_on": given["validation"] or f"{len(validation)} pairs held out of {split}",
-        "selected_on_test": "yes" if given["select_on_test"] else "no",
-        "validation_ids_sha256": Dataset(dataset, validation).ids_sha256,
-    }
+    about = described(
+        Dataset(dataset, training),
+        Dataset(dataset, validation),
+        split,
+        given["validation"],
+        on_test=given["select_on_test"],
+    )
     return training, validation, about
 
 

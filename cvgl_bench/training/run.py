@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from cvgl_bench import __version__
+from cvgl_bench.datasets import Dataset
 from cvgl_bench.errors import DataError, ModelError
 from cvgl_bench.files import read, write_atomically
 from cvgl_bench.models.checkpoint import write_checkpoint
@@ -22,6 +23,29 @@ from cvgl_bench.training.recipes import Recipe
 
 PAGE, STATE, WEIGHTS = "training.json", "state.pt", "weights.safetensors"
 CURVES_TABLE, CURVES_PICTURE = "curves.csv", "curves.png"
+
+
+def described(
+    training: Dataset, validation: Dataset, split: str, chosen_on: str | None, *, on_test: bool
+) -> dict[str, str | int]:
+    """Say on a run's page what is trained on, and what the weights are chosen on.
+
+    Args:
+        training: pairs to learn from.
+        validation: pairs to choose the weights by.
+        split: that the training pairs are of.
+        chosen_on: split of the validation pairs; None if they are held out of `split`.
+        on_test: suites test on that split.
+    """
+    return {
+        "dataset": training.name,
+        "split": split,
+        "pairs": len(training.pairs),
+        "ids_sha256": training.ids_sha256,
+        "selected_on": chosen_on or f"{len(validation.pairs)} pairs held out of {split}",
+        "selected_on_test": "yes" if on_test else "no",
+        "validation_ids_sha256": validation.ids_sha256,
+    }
 
 
 @dataclass
