@@ -1,6 +1,6 @@
 """MRGeo's spatial and channel modules, on feature maps (B, C, h, w)."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +35,7 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     Returns:
         (B, h, w, heads, d), float32.
     """
-    q, k, v = (each.float().flatten(1, 2).transpose(1, 2) for each in (query, key, value))
-    with _in_float32(query):
-        found = scaled_dot_product_attention(q, k, v)
-    return found.transpose(1, 2).reshape(query.shape)
+    return _attention(query, key, value, None)
 
 
 def local_attention(
@@ -48,8 +45,7 @@ def local_attention(
 
     The sum is that of `global_attention`, over the places of the square that exist, each once.
     Beyond the first and the last row there are none; beyond the first and the last column there
-    are those of the other end if the map wraps, else none. No copy of the map is held for each
-    neighbour: the shifted maps are views.
+    are those of the other end if the map wraps, else none.
 
     Args:
         query: (B, h, w, heads, d).
@@ -61,44 +57,27 @@ def local_attention(
     Returns:
         (B, h, w, heads, d), float32.
     """
-    height, width = query.shape[1:3]
-    margins = _margins(height, width, neighbourhood // 2, wraps=wraps)
-    keys, values = (_with_margins(each.float(), margins, wraps=wraps) for each in (key, value))
-    exists = _with_margins(query.new_ones(1, height, width, 1, 1), margins, wraps=wraps)[..., 0] > 0
-    places = [
-        (slice(None), slice(down, down + height), slice(across, across + width))
-        for down in range(2 * margins.rows + 1)
-        for across in range(margins.left + margins.right + 1)
-    ]
-    asked = query.float() * query.shape[-1] ** -0.5
-    scores = [
-        (asked * keys[place]).sum(-1).masked_fill(~exists[place], -torch.inf) for place in places
-    ]
-    shares = torch.stack(scores).softmax(0).unsqueeze(-1)
-    found = torch.zeros_like(asked)
-    for share, place in zip(shares, places, strict=True):
-        found = found + share * values[place]
-    return found
+    near = _near(query.shape[1:3], neighbourhood // 2, query.device, wraps=wraps)
+    return _attention(query, key, value, near)
 
 
-class _Margins(NamedTuple):
-    left: int
-    right: int
-    rows: int
+def _attention(query: Tensor, key: Tensor, value: Tensor, near: Tensor | None) -> Tensor:
+    """Attention among the places of maps, where `near`, (h w, h w), allows it."""
+    q, k, v = (each.float().flatten(1, 2).transpose(1, 2) for each in (query, key, value))
+    with _in_float32(query):
+        # Maps of backbones are small: masking most of all products costs less than picking some.
+        found = scaled_dot_product_attention(q, k, v, attn_mask=near)
+    return found.transpose(1, 2).reshape(query.shape)
 
 
-def _margins(height: int, width: int, reach: int, *, wraps: bool) -> _Margins:
-    """How far the square goes beyond a map's edges: never so far as to meet a place twice."""
-    left, right = ((width - 1) // 2, width // 2) if wraps else (width - 1, width - 1)
-    return _Margins(min(reach, left), min(reach, right), min(reach, height - 1))
-
-
-def _with_margins(maps: Tensor, margins: _Margins, *, wraps: bool) -> Tensor:
-    left, right, rows = margins
+def _near(size: torch.Size, reach: int, device: torch.device, *, wraps: bool) -> Tensor:
+    """Which places lie in the square around which, (h w, h w) of truth values."""
+    rows, columns = (torch.arange(side, device=device) for side in size)
+    down, across = ((side[:, None] - side).abs() for side in (rows, columns))
     if wraps:
-        ends = (maps[:, :, maps.shape[2] - left :], maps, maps[:, :, :right])
-        return pad(torch.cat(ends, dim=2), (0, 0, 0, 0, 0, 0, rows, rows))
-    return pad(maps, (0, 0, 0, 0, left, right, rows, rows))
+        across = torch.minimum(across, size[1] - across)
+    is_near = (down[:, None, :, None] <= reach) & (across[None, :, None, :] <= reach)
+    return is_near.reshape(size.numel(), size.numel())
 
 
 class SpatialAttention(nn.Module):
