@@ -11,7 +11,7 @@ from cvgl_bench.datasets import Pair
 from cvgl_bench.errors import CvglBenchError, DataError
 from cvgl_bench.models.config import Config
 from cvgl_bench.models.inputs import resize_aerial, resize_ground
-from cvgl_bench.training.pictures import InMemory, PairPictures, batches, in_memory, needed_bytes
+from cvgl_bench.training.pictures import Batches, InMemory, PairPictures, in_memory, needed_bytes
 
 torch.set_num_threads(1)
 
@@ -70,9 +70,9 @@ def test_pictures_in_memory_are_the_same_and_take_the_stated_bytes(pairs, reader
 PLAN = np.array([[7, 2, 0], [1, 1, 9], [4, 8, 3], [0, 5, 6]])
 
 
-def check_follows_the_plan(pictures, expected, plan, **options):
+def check_follows_the_plan(pictures, expected, plan, reader=None, workers=0):
     state = torch.get_rng_state()
-    found = list(batches(pictures, plan, **options))
+    found = list((reader or Batches(pictures, workers=workers)).of(plan))
     assert torch.equal(torch.get_rng_state(), state)
     assert len(found) == len(plan)
     for batch, numbers in zip(found, plan, strict=True):
@@ -98,27 +98,33 @@ def test_a_broken_or_missing_picture_is_named(pairs):
     lazy = PairPictures(pairs, CONFIG)
     with pytest.raises(DataError, match=r"3-aerial\.jpg"):
         in_memory(lazy)
-    reading = batches(lazy, PLAN)
+    reading = Batches(lazy).of(PLAN)
     next(reading)
     next(reading)
     with pytest.raises(DataError, match=r"3-aerial\.jpg"):
         next(reading)
     with pytest.raises(DataError, match=r"cannot read .*6-ground\.png: No such file"):
-        next(batches(lazy, PLAN[3:]))
+        next(Batches(lazy).of(PLAN[3:]))
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 def test_worker_processes_keep_the_order_name_a_broken_picture_and_are_missed_when_they_die(pairs):
     # One test, because the first worker of a session takes seconds to start.
     lazy = PairPictures(pairs, CONFIG)
-    check_follows_the_plan(lazy, lazy, PLAN, workers=2)
+    both = Batches(lazy, workers=2)
+    for plan in (PLAN, PLAN[::-1].copy(), PLAN[:0], PLAN[:, 1:]):
+        check_follows_the_plan(lazy, lazy, plan, reader=both)
+    workers = {child.pid for child in multiprocessing.active_children()}
+    next(both.of(PLAN))
+    assert len(list(both.of(PLAN))) == len(PLAN), "a plan that was left half-way is forgotten"
+    assert {child.pid for child in multiprocessing.active_children()} == workers
     break_picture(pairs[3])
-    reading = batches(lazy, PLAN, workers=2)
+    reading = both.of(PLAN)
     next(reading)
     next(reading)
     with pytest.raises(DataError, match=r"^[^\n]*3-aerial\.jpg[^\n]*$"):
         next(reading)
-    reading = batches(lazy, np.repeat(PLAN[:1], 50, axis=0), workers=1)
+    reading = Batches(lazy, workers=1).of(np.repeat(PLAN[:1], 50, axis=0))
     next(reading)
     for worker in multiprocessing.active_children():
         os.kill(worker.pid, signal.SIGKILL)
@@ -128,5 +134,5 @@ def test_worker_processes_keep_the_order_name_a_broken_picture_and_are_missed_wh
 
 def test_batches_lie_where_the_pictures_lie():
     kept = InMemory(torch.zeros(4, 3, 2, 2, device="meta"), torch.zeros(4, 3, 2, 2, device="meta"))
-    (batch,) = batches(kept, np.array([[0, 3]]))
+    (batch,) = Batches(kept).of(np.array([[0, 3]]))
     assert [side.device.type for side in batch] == ["meta", "meta"]

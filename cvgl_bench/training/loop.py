@@ -20,7 +20,7 @@ from cvgl_bench.models.reference import Encoders, network_class
 from cvgl_bench.seeding import generator, identity_seed
 from cvgl_bench.training.looking import Pictures, embedded_by_all, recall
 from cvgl_bench.training.objectives import Objective, gathered, make_views
-from cvgl_bench.training.pictures import PairPictures, batches, in_memory, needed_bytes
+from cvgl_bench.training.pictures import Batches, PairPictures, in_memory, needed_bytes
 from cvgl_bench.training.recipes import Recipe
 from cvgl_bench.training.run import STATE, Run, State
 from cvgl_bench.training.sampling import epoch_batches, near_in_embedding, near_on_map
@@ -61,6 +61,7 @@ class _Training:
     encoders: Encoders
     pictures: Pictures
     held_out: Pictures
+    batches: Batches
     state: State
 
     @property
@@ -157,13 +158,16 @@ def _begin(job: Job, accelerator: Accelerator) -> _Training:
     )
     if state.optimizer:
         optimizer.load_state_dict(dict(state.optimizer))
+    pictures, held_out = _pictures(job)
     return _Training(
         job,
         accelerator,
         _shared_out(objective, accelerator),
         optimizer,
         Encoders(network, recipe.config),
-        *_pictures(job),
+        pictures,
+        held_out,
+        Batches(pictures, workers=job.workers),
         state,
     )
 
@@ -203,9 +207,7 @@ def _epoch(training: _Training) -> Row:
     training.objective.train()
     torch.manual_seed(_seed(recipe, state.epoch, training.accelerator.process_index))
     losses: list[float] = []
-    for number, pictures in enumerate(
-        batches(training.pictures, own, workers=training.job.workers)
-    ):
+    for number, pictures in enumerate(training.batches.of(own)):
         done = (state.epoch + (number + 1) / len(plan)) / recipe.epochs
         for group in training.optimizer.param_groups:
             group["lr"] = recipe.rate_at(done)

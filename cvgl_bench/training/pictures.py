@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from cvgl_bench.codec import decode
@@ -117,66 +117,86 @@ def in_memory(
     return InMemory(grounds, aerials)
 
 
-def batches(
-    pictures: TorchDataset[Item], plan: NDArray[np.int64], *, workers: int = 0
-) -> Iterator[Item]:
-    """Yield batches of panoramas and tiles, uint8, (B, 3, H, W) each, in the plan's order.
+class Batches:
+    """Batches of panoramas and tiles in the order of one plan after another.
 
-    Nothing here draws from a random state. Batches of what is in memory lie where that lies.
+    Nothing here draws from a random state. Worker processes live from the first plan on until this
+    is no longer used.
 
     Args:
         pictures: of the pairs, `InMemory` or not.
-        plan: which pairs make each batch, (batches, B); see `sampling.epoch_batches`.
         workers: processes that decode a batch each, ahead of its use; 0 decodes in this one.
             What is in memory needs none.
-
-    Raises:
-        DataError: a picture is missing or broken.
-        CvglBenchError: a worker died.
     """
-    if isinstance(pictures, InMemory):
-        for numbers in plan:
-            places = torch.from_numpy(numbers.copy()).to(pictures.grounds.device)
-            yield pictures.grounds[places], pictures.aerials[places]
-        return
-    loader = DataLoader(
-        _Planned(pictures, plan),
-        batch_size=None,
-        num_workers=workers,
-        # Otherwise the loader draws a seed for its workers from torch's global random state.
-        generator=torch.Generator(),
-        multiprocessing_context=_context() if workers else None,
-    )
-    for batch in _until_a_worker_dies(iter(loader)):
-        if isinstance(batch, CvglBenchError):
-            raise batch
-        grounds, aerials = batch
-        yield grounds, aerials
+
+    def __init__(self, pictures: TorchDataset[Item], *, workers: int = 0) -> None:
+        self._pictures = pictures
+        self._order = _Order()
+        self._loader = DataLoader(
+            _ByBatch(pictures),
+            batch_size=None,
+            sampler=self._order,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            # Otherwise the loader draws a seed for its workers from torch's global random state.
+            generator=torch.Generator(),
+            multiprocessing_context=_context() if workers else None,
+        )
+
+    def of(self, plan: NDArray[np.int64]) -> Iterator[Item]:
+        """Yield a plan's batches, uint8, (B, 3, H, W) each; they lie where the pictures do.
+
+        Args:
+            plan: which pairs make each batch, (batches, B); see `sampling.epoch_batches`.
+
+        Raises:
+            DataError: a picture is missing or broken.
+            CvglBenchError: a worker died.
+        """
+        if isinstance(self._pictures, InMemory):
+            for numbers in plan:
+                places = torch.from_numpy(numbers.copy()).to(self._pictures.grounds.device)
+                yield self._pictures.grounds[places], self._pictures.aerials[places]
+            return
+        self._order.plan = plan
+        for batch in _until_a_worker_dies(self._loader):
+            if isinstance(batch, CvglBenchError):
+                raise batch
+            grounds, aerials = batch
+            yield grounds, aerials
 
 
-@dataclass(frozen=True)
-class _Planned(TorchDataset[Item | CvglBenchError]):
-    """Whole batches; an error is handed back, since the loader would bury it in a traceback."""
+class _Order(Sampler[NDArray[np.int64]]):
+    """The plan whose batches are next."""
 
-    pictures: TorchDataset[Item]
-    plan: NDArray[np.int64]
+    plan: NDArray[np.int64] = np.empty((0, 0), np.int64)
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        return iter(self.plan)
 
     def __len__(self) -> int:
         return len(self.plan)
 
-    def __getitem__(self, index: int) -> Item | CvglBenchError:
+
+@dataclass(frozen=True)
+class _ByBatch(TorchDataset[Item | CvglBenchError]):
+    """Whole batches; an error is handed back, since the loader would bury it in a traceback."""
+
+    pictures: TorchDataset[Item]
+
+    def __getitem__(self, numbers: NDArray[np.int64]) -> Item | CvglBenchError:
         try:
-            grounds, aerials = zip(*map(self.pictures.__getitem__, self.plan[index]), strict=True)
+            grounds, aerials = zip(*map(self.pictures.__getitem__, numbers), strict=True)
         except CvglBenchError as error:
             return error
         return torch.stack(grounds), torch.stack(aerials)
 
 
 def _until_a_worker_dies(
-    loaded: Iterator[Item | CvglBenchError],
+    loader: DataLoader[Item | CvglBenchError],
 ) -> Iterator[Item | CvglBenchError]:
     try:
-        yield from loaded
+        yield from loader
     except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
         # The loader notices it, or the connection to a batch that the worker still holds breaks.
         if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
