@@ -1,7 +1,8 @@
 """Train the four reference methods at an equal budget on CVTown, evaluate them, print one table.
 
 python -m benchmarks.methods --data TOWN --out OUT --seeds 1 2
-python -m benchmarks.methods --data TOWN --out OUT --suite cvtown-c --table     the table anew
+python -m benchmarks.methods --data TOWN --out OUT --seeds 1 2 --table     only the table anew
+python -m benchmarks.methods --data TOWN --out OUT --ship FOLDER     the first seed's checkpoints
 
 TOWN holds the areas `train` and the suite's own, both in the size small. Every method is trained
 with its own recipe of the preset, and in the preset `small` all have the same pairs, backbone,
@@ -29,6 +30,7 @@ from scipy.stats import bootstrap
 from cvgl_bench.datasets import Dataset, load_dataset
 from cvgl_bench.errors import CvglBenchError
 from cvgl_bench.evaluation import evaluate, plan_evaluation
+from cvgl_bench.files import read, sha256_of_file, write_atomically
 from cvgl_bench.models import load
 from cvgl_bench.models.checkpoint import read_checkpoint, write_checkpoint
 from cvgl_bench.record import read_ranks, read_record
@@ -36,7 +38,7 @@ from cvgl_bench.suite import CLEAN, Cell, Suite, load_suite
 from cvgl_bench.tables import as_markdown
 from cvgl_bench.training.loop import Job, train
 from cvgl_bench.training.recipes import PRESETS, Recipe
-from cvgl_bench.training.run import WEIGHTS, Run, described
+from cvgl_bench.training.run import CURVES_TABLE, WEIGHTS, Run, described
 
 METHODS = ("sample4geo", "mrgeo", "singeo", "lrfr")
 BASELINE = "sample4geo"
@@ -152,10 +154,25 @@ def table(options: argparse.Namespace) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
 
 
+def ship(options: argparse.Namespace) -> None:
+    """Put the first seed's checkpoints, with their curves and hashes, into a folder."""
+    lines = []
+    for method in options.methods:
+        run = options.out / f"{method}-{options.seeds[0]}"
+        name = f"{method}.safetensors"
+        write_atomically(options.ship / name, read(run / name))
+        write_atomically(options.ship / f"{method}.csv", read(run / CURVES_TABLE))
+        lines.append(f"{sha256_of_file(options.ship / name)}  {name}\n")
+    write_atomically(options.ship / "SHA256SUMS", "".join(lines).encode())
+
+
 def main() -> None:
     """Train, evaluate, and print the table."""
     options = _options()
     try:
+        if options.ship:
+            ship(options)
+            return
         suite = load_suite(options.suite)
         for seed in options.seeds:
             for method in options.methods:
@@ -188,6 +205,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="processes that decode pictures")
     parser.add_argument("--cpu", action="store_true", help="use no GPU")
     parser.add_argument("--table", action="store_true", help="only make the table anew")
+    parser.add_argument("--ship", type=Path, metavar="FOLDER", help="only copy the checkpoints")
     return parser.parse_args()
 
 

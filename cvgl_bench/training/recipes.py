@@ -144,6 +144,10 @@ _SMALL_BACKBONE: dict[str, Any] = {
     "ls_init_value": None,
     "output_stride": 16,
 }
+# From chance, a network whose features are averaged over all places describes every picture almost
+# alike (after 450 steps its descriptors had 2.3 effective dimensions, with the maximum 8.6 after
+# 270). MRGeo averages over quarters, LRFR has an aggregation of its own.
+_POOLED = {"global_pool": "max"}
 _SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "mrgeo": {"heads": 4},
     "lrfr": {"groups": 16, "clusters": 24, "dims": 32, "hidden": 128},
@@ -159,7 +163,8 @@ def _small(paper: Recipe) -> Recipe:
     config = Config(
         method=paper.method,
         backbone="convnext_atto",
-        backbone_options=_SMALL_BACKBONE,
+        backbone_options=_SMALL_BACKBONE
+        | (_POOLED if paper.method in ("sample4geo", "singeo") else {}),
         ground_size=(48, 256),
         aerial_size=(128, 128),
         antialias=True,
@@ -171,7 +176,7 @@ def _small(paper: Recipe) -> Recipe:
     return replace(
         paper,
         config=config,
-        epochs=12,
+        epochs=10,
         batch_size=64,
         # By a look at a few epochs each, not by a search.
         learning_rate=1e-3 if paper.loss == "triplet" else 2e-3,
