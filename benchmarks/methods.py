@@ -33,7 +33,8 @@ from cvgl_bench.evaluation import evaluate, plan_evaluation
 from cvgl_bench.files import read, sha256_of_file, write_atomically
 from cvgl_bench.models import load
 from cvgl_bench.models.checkpoint import read_checkpoint, write_checkpoint
-from cvgl_bench.record import read_ranks, read_record
+from cvgl_bench.ranks_file import read_ranks
+from cvgl_bench.record import read_record
 from cvgl_bench.suite import CLEAN, Cell, Suite, load_suite
 from cvgl_bench.tables import as_markdown
 from cvgl_bench.training.loop import Job, train
@@ -93,8 +94,8 @@ def hits_of(options: argparse.Namespace, method: str) -> Hits:
     for seed in options.seeds:
         for name in ("grid", "narrow"):
             path = _record_folder(options, method, seed, name) / "ranks.parquet"
-            for cell, ranks in read_ranks(path)[2].items():
-                found.setdefault(cell, []).append((ranks == 1).astype(np.float64))
+            for cell, answers in read_ranks(path).cells.items():
+                found.setdefault(cell, []).append(answers.hits)
     return {cell: np.mean(rows, axis=0) for cell, rows in found.items()}
 
 

@@ -35,7 +35,8 @@ from cvgl_bench.datasets import Pair, load_dataset
 from cvgl_bench.embedding import embed, resolve_device
 from cvgl_bench.errors import CvglBenchError, DataError
 from cvgl_bench.files import read, write_atomically
-from cvgl_bench.scores import ranks, recall_at
+from cvgl_bench.ranking import rank_all
+from cvgl_bench.scores import recall_at
 from cvgl_bench.training.losses import info_nce
 from cvgl_bench.views import crop, draw_heading
 
@@ -205,7 +206,7 @@ def score(weights: Path, pairs: Sequence[Pair], fov_degrees: float | None) -> fl
     tiles = (decode(read(pair.aerial), str(pair.aerial)) for pair in pairs)
     references = embed(model, tiles, side="aerial", device="auto")
     queries = embed(model, map(view, pairs), side="ground", device="auto")
-    return recall_at(ranks(queries, references, range(len(pairs))), 1)
+    return recall_at(rank_all(queries, references, range(len(pairs))).ranks, 1)
 
 
 def main() -> None:

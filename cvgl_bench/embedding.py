@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cvgl_bench.errors import DataError, ModelError, unknown
 from cvgl_bench.models.adapter import Adapter, Side
-from cvgl_bench.scores import UNIT_TOLERANCE
+from cvgl_bench.ranking import UNIT_TOLERANCE
 
 Device = Literal["cpu", "cuda", "auto"]
 _Batch = list[NDArray[np.uint8]]

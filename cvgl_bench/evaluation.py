@@ -5,7 +5,7 @@ import io
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from corruptions.codecs import CODECS
 from cvgl_bench import __version__
 from cvgl_bench.codec import decode, usable_codec
-from cvgl_bench.datasets import Dataset, load_dataset
+from cvgl_bench.datasets import Dataset, Position, load_dataset
 from cvgl_bench.embedding import Device, embed, resolve_device
 from cvgl_bench.errors import ModelError
 from cvgl_bench.executors import Progress, no_progress
@@ -25,9 +25,12 @@ from cvgl_bench.models.adapter import Adapter
 from cvgl_bench.pictures import Pictures, RenderedPictures, cells_of_set, open_set
 from cvgl_bench.record import DataCard, ModelCard, Provenance, Record
 from cvgl_bench.scoring import (
+    BY_NUMPY,
     REFERENCES,
     CellFile,
     EmbeddingsIndex,
+    Positions,
+    Resources,
     refuse_another_run,
     score,
     write_index,
@@ -145,12 +148,22 @@ def evaluate(
         query_ids=tuple(pair.id for pair in job.pictures.queries),
         reference_ids=tuple(pair.id for pair in job.dataset.pairs),
         files=tuple(files),
+        query_positions=_positions(pair.ground_position for pair in job.pictures.queries),
+        reference_positions=_positions(pair.aerial_position for pair in job.dataset.pairs),
     )
     write_index(unfinished, index)
-    record = score(unfinished, out)
+    place = resolve_device(device)
+    resources = Resources(device=str(place)) if place.type == "cuda" else BY_NUMPY
+    record = score(unfinished, out, resources)
     shutil.rmtree(out / EMBEDDINGS, ignore_errors=True)
     unfinished.rename(out / EMBEDDINGS)
     return record
+
+
+def _positions(places: Iterable[Position | None]) -> Positions | None:
+    """Latitudes and longitudes; None unless all are known."""
+    known = [None if place is None else (place.latitude, place.longitude) for place in places]
+    return None if None in known else tuple(place for place in known if place is not None)
 
 
 def _tiles(job: Evaluation, hashes: list[str]) -> Iterator[Image]:

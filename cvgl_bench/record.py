@@ -1,4 +1,4 @@
-"""The record of a run: every cell's score and where it comes from, as JSON; and its ranks."""
+"""The record of a run: every cell's score and where it comes from, as JSON."""
 
 import datetime
 import json
@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cvgl_bench import parquet
+from cvgl_bench.answers import Answers, CellAnswers, ranks_digest
 from cvgl_bench.errors import RecordError, first_fault
-from cvgl_bench.files import sha256, write_atomically
-from cvgl_bench.scores import METRIC_VERSION, recall_at, recall_at_one_percent
+from cvgl_bench.files import write_atomically
+from cvgl_bench.scores import (
+    METRES,
+    METRIC_VERSION,
+    PERCENTILES,
+    recall_at,
+    recall_at_one_percent,
+)
 from cvgl_bench.suite import Cell, Suite, check_size, load_suite, suite_names
 
 if sys.version_info >= (3, 11):
@@ -25,10 +30,8 @@ else:
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
-CellRanks = dict[Cell, NDArray[np.int64]]
 
 TIE_RULE: Final = "a reference as similar as the true one counts against the model"
-_HEADER = b"cvgl_bench"
 
 
 class _Frozen(BaseModel):
@@ -84,8 +87,28 @@ class Provenance(_Frozen):
         return fields
 
 
+class Distances(_Frozen):
+    """How far the found references of one cell lie from where the queries were taken.
+
+    Attributes:
+        median: in metres.
+        p95: the 95th percentile, in metres.
+        within_5: the fraction of queries whose found reference lies within 5 m; so the others.
+    """
+
+    median: Annotated[float, Field(ge=0)]
+    p95: Annotated[float, Field(ge=0)]
+    within_5: Fraction
+    within_10: Fraction
+    within_25: Fraction
+    within_50: Fraction
+
+
 class CellScore(_Frozen):
-    """The recalls of one cell, as fractions; r1p is None below 100 references."""
+    """The recalls of one cell, as fractions; r1p is None below 100 references.
+
+    `metres` is None where the data set does not say where its pictures were taken.
+    """
 
     view: str
     corruption: str
@@ -94,6 +117,7 @@ class CellScore(_Frozen):
     r5: Fraction
     r10: Fraction
     r1p: Fraction | None
+    metres: Distances | None = None
 
     @model_validator(mode="after")
     def _recall_grows_with_k(self) -> Self:
@@ -144,9 +168,9 @@ class Record(Provenance):
         return [cell for cell in self.suite.cells if cell not in have]
 
 
-def make_record(provenance: Provenance, ranks: CellRanks) -> Record:
-    """Score the ranks of every cell, and mark the record if its counts are not the suite's."""
-    if not ranks:
+def make_record(provenance: Provenance, answers: CellAnswers) -> Record:
+    """Score the answers of every cell, and mark the record if its counts are not the suite's."""
+    if not answers:
         raise RecordError(f"there is no cell of {provenance.model.name} to score.")
     data = provenance.data
     sizes = check_size(provenance.suite, data.queries, data.references, partial=True)
@@ -154,26 +178,27 @@ def make_record(provenance: Provenance, ranks: CellRanks) -> Record:
     return Record(
         **dict(provenance) | {"not_comparable": tuple(reasons)},
         status="measured" if data.gallery_sha256 else "unverified",
-        ranks_sha256=ranks_digest(ranks),
-        cells=tuple(
-            CellScore(
-                **cell.model_dump(),
-                r1=recall_at(rank, 1),
-                r5=recall_at(rank, 5),
-                r10=recall_at(rank, 10),
-                r1p=recall_at_one_percent(rank, data.references),
-            )
-            for cell, rank in ranks.items()
-        ),
+        ranks_sha256=ranks_digest(answers),
+        cells=tuple(_cell_score(cell, each, data) for cell, each in answers.items()),
     )
 
 
-def ranks_digest(ranks: CellRanks) -> str:
-    """SHA-256 over cells and ranks, whatever file they are stored in."""
-    parts = [
-        str(cell).encode() + b"\0" + rank.astype("<i8").tobytes() for cell, rank in ranks.items()
-    ]
-    return sha256(b"\0".join(sorted(parts)))
+def _cell_score(cell: Cell, answers: Answers, data: DataCard) -> CellScore:
+    ranks, metres = answers.ranks, answers.metres
+    return CellScore(
+        **cell.model_dump(),
+        r1=recall_at(ranks, 1),
+        r5=recall_at(ranks, 5),
+        r10=recall_at(ranks, 10),
+        r1p=recall_at_one_percent(ranks, data.references),
+        metres=None if metres is None else _distances(metres),
+    )
+
+
+def _distances(metres: NDArray[np.float64]) -> Distances:
+    median, p95 = np.percentile(metres, PERCENTILES)
+    within = {f"within_{limit}": float(np.mean(metres <= limit)) for limit in METRES}
+    return Distances(median=float(median), p95=float(p95), **within)
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -199,63 +224,3 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"cannot read the record {path}: {error.strerror}.") from error
     except ValidationError as error:
         raise RecordError(f"{path} is no record: {first_fault(error)}.") from error
-
-
-def write_ranks(path: Path, provenance: Provenance, ids: list[str], ranks: CellRanks) -> None:
-    """Write every query's rank in every cell as Parquet, with the provenance in its header."""
-    columns: dict[str, list[object]] = {
-        name: [] for name in ("image_id", "view", "corruption", "severity", "rank")
-    }
-    for cell, rank in ranks.items():
-        columns["image_id"] += ids
-        for name in ("view", "corruption", "severity"):
-            columns[name] += [getattr(cell, name)] * len(ids)
-        columns["rank"] += rank.tolist()
-    table = pa.table(columns).replace_schema_metadata({_HEADER: provenance.model_dump_json()})
-    write_atomically(path, parquet.to_bytes(table))
-
-
-def read_ranks(path: Path) -> tuple[Provenance, list[str], CellRanks]:
-    """Read what `write_ranks` wrote: provenance, the queries' ids, and ranks by cell.
-
-    Raises:
-        RecordError: the file is missing or holds no ranks.
-    """
-    try:
-        table = parquet.from_bytes(path.read_bytes())
-        provenance = Provenance.model_validate_json((table.schema.metadata or {})[_HEADER])
-        if not pa.types.is_integer(table.schema.field("rank").type):
-            raise ValueError("ranks are whole numbers")
-        ids, ranks = _by_cell(table)
-    except ValidationError as error:
-        raise RecordError(f"{path} holds no ranks: {first_fault(error)}.") from error
-    except OSError as error:
-        raise RecordError(f"{path} holds no ranks: {error.strerror}.") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"{path} holds no ranks that cvgl-bench wrote ({error}).") from error
-    queries, references = provenance.data.queries, provenance.data.references
-    for cell, rank in ranks.items():
-        if len(rank) != queries or rank.min() < 1 or rank.max() > references:
-            raise RecordError(f"{path}, {cell}: {queries} ranks in 1..{references} were expected.")
-    return provenance, ids, ranks
-
-
-def _by_cell(table: pa.Table) -> tuple[list[str], CellRanks]:
-    names = ("image_id", "view", "corruption", "severity", "rank")
-    by_cell: dict[tuple[str, str, int], dict[str, int]] = {}
-    for image_id, view, corruption, severity, rank in zip(
-        *(table[name].to_pylist() for name in names), strict=True
-    ):
-        ranks = by_cell.setdefault((view, corruption, severity), {})
-        if image_id in ranks:
-            raise ValueError(f"the query {image_id} is there twice in a cell")
-        ranks[image_id] = rank
-    ids = list(next(iter(by_cell.values()), {}))
-    if any(list(ranks) != ids for ranks in by_cell.values()):
-        raise ValueError("the cells have different queries")
-    return ids, {
-        Cell(view=view, corruption=corruption, severity=severity): np.array(
-            list(ranks.values()), np.int64
-        )
-        for (view, corruption, severity), ranks in by_cell.items()
-    }

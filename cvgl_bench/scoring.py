@@ -1,34 +1,52 @@
-"""Embeddings or ranks on disk become a record: numpy only, no torch.
+"""Embeddings or ranks on disk become a record; no torch, unless a device of its is asked for.
 
-An embeddings folder holds `index.json` (provenance, ids, and a file a cell), `references.npy`
-(R, D) and one (Q, D) array a cell; float16 or float32, unit length.
+An embeddings folder holds `index.json` (provenance, ids, positions where they are known, and a file
+a cell), `references.npy` (R, D) and one (Q, D) array a cell; float16 or float32, unit length.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cvgl_bench.answers import Answers
 from cvgl_bench.errors import ModelError, RecordError, first_fault
 from cvgl_bench.files import write_atomically
-from cvgl_bench.record import (
-    CellRanks,
-    Provenance,
-    Record,
-    make_record,
-    read_ranks,
-    read_record,
-    write_ranks,
-    write_record,
-)
-from cvgl_bench.scores import Embeddings, check_embeddings, ranks
+from cvgl_bench.ranking import BLOCK_BYTES, Embeddings, check_embeddings, rank_all
+from cvgl_bench.ranks_file import RunAnswers, read_ranks, write_ranks
+from cvgl_bench.record import Provenance, Record, make_record, read_record, write_record
+from cvgl_bench.scores import errors_in_metres
 from cvgl_bench.suite import Cell
 
 INDEX = "index.json"
 REFERENCES = "references.npy"
 RANKS = "ranks.parquet"
 RECORD = "record.json"
+
+
+_Latitude = Annotated[float, Field(ge=-90, le=90)]
+_Longitude = Annotated[float, Field(ge=-180, le=180)]
+Positions = tuple[tuple[_Latitude, _Longitude], ...]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What scoring may use.
+
+    Attributes:
+        block_bytes: for similarities, beside the embeddings of the gallery and of one cell.
+        device: None computes with numpy; "cpu" or "cuda" with torch there.
+    """
+
+    block_bytes: int = BLOCK_BYTES
+    device: str | None = None
+
+
+BY_NUMPY: Final = Resources()
 
 
 class CellFile(BaseModel):
@@ -48,6 +66,9 @@ class EmbeddingsIndex(BaseModel):
         query_ids: the rows of every cell's array.
         reference_ids: the rows of `references.npy`; a query's true reference has its id.
         files: an array a cell.
+        query_positions: where each query was taken, latitude and longitude in degrees; None if it
+            is not known.
+        reference_positions: the centre of each reference, likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +77,8 @@ class EmbeddingsIndex(BaseModel):
     query_ids: tuple[str, ...]
     reference_ids: tuple[str, ...]
     files: tuple[CellFile, ...]
+    query_positions: Positions | None = None
+    reference_positions: Positions | None = None
 
 
 def write_index(folder: Path, index: EmbeddingsIndex) -> None:
@@ -63,7 +86,7 @@ def write_index(folder: Path, index: EmbeddingsIndex) -> None:
     write_atomically(folder / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
 
 
-def score(source: Path, out: Path) -> Record:
+def score(source: Path, out: Path, resources: Resources = BY_NUMPY) -> Record:
     """Score an embeddings folder, or ranks that an earlier run kept.
 
     Writes `record.json` and `ranks.parquet`.
@@ -71,20 +94,17 @@ def score(source: Path, out: Path) -> Record:
     Args:
         source: an embeddings folder, or a `ranks.parquet`.
         out: the folder to write into.
+        resources: memory and device.
 
     Raises:
         RecordError: the source is neither, or the folder holds another run.
         ModelError: the embeddings are broken.
     """
-    if source.is_dir():
-        index = _read_index(source)
-        ids = list(index.query_ids)
-        provenance, by_cell = _rank_all(source, index)
-    else:
-        provenance, ids, by_cell = read_ranks(source)
-    record = make_record(provenance, by_cell)
-    refuse_another_run(out, provenance, list(by_cell))
-    write_ranks(out / RANKS, provenance, ids, by_cell)
+    is_folder = source.is_dir()
+    run = _answered(source, _read_index(source), resources) if is_folder else read_ranks(source)
+    record = make_record(run.provenance, run.cells)
+    refuse_another_run(out, run.provenance, list(run.cells))
+    write_ranks(out / RANKS, run)
     write_record(out / RECORD, record)
     return record
 
@@ -112,7 +132,7 @@ def refuse_another_run(out: Path, provenance: Provenance, cells: Sequence[Cell])
         )
 
 
-def _rank_all(folder: Path, index: EmbeddingsIndex) -> tuple[Provenance, CellRanks]:
+def _answered(folder: Path, index: EmbeddingsIndex, resources: Resources) -> RunAnswers:
     rows = {identity: row for row, identity in enumerate(index.reference_ids)}
     lacking = [identity for identity in index.query_ids if identity not in rows]
     if lacking or len(rows) != len(index.reference_ids):
@@ -120,10 +140,10 @@ def _rank_all(folder: Path, index: EmbeddingsIndex) -> tuple[Provenance, CellRan
             f"{folder / INDEX}: every query needs one reference of its id "
             f"({len(lacking)} lack one; {len(index.reference_ids) - len(rows)} ids are doubled)."
         )
-    positives = [rows[identity] for identity in index.query_ids]
+    positives = np.array([rows[identity] for identity in index.query_ids])
     name = index.provenance.model.name
     references = _read_array(folder / REFERENCES, len(rows), f"the references of '{name}'")
-    by_cell: CellRanks = {}
+    cells = {}
     same = []
     for item in index.files:
         what = f"the queries of '{name}' in {item.cell}"
@@ -132,13 +152,30 @@ def _rank_all(folder: Path, index: EmbeddingsIndex) -> tuple[Provenance, CellRan
             raise ModelError(
                 f"{what} have {queries.shape[1]} dimensions, its references {references.shape[1]}."
             )
-        by_cell[item.cell] = ranks(queries, references, positives)
+        cells[item.cell] = _answers(index, queries, references, positives, resources)
         same.append(_all_equal(queries))
     side = "reference" if _all_equal(references) else "query" if all(same) else ""
-    if not side:
-        return index.provenance, by_cell
-    degenerate = {"degenerate": f"every {side} embedding is the same"}
-    return index.provenance.model_copy(update=degenerate), by_cell
+    degenerate = {"degenerate": f"every {side} embedding is the same" if side else ""}
+    provenance = index.provenance.model_copy(update=degenerate)
+    return RunAnswers(provenance, index.query_ids, cells)
+
+
+def _answers(
+    index: EmbeddingsIndex,
+    queries: Embeddings,
+    references: Embeddings,
+    positives: NDArray[np.int64],
+    resources: Resources,
+) -> Answers:
+    ranking = rank_all(
+        queries, references, positives, block_bytes=resources.block_bytes, device=resources.device
+    )
+    metres = None
+    if index.query_positions is not None and index.reference_positions is not None:
+        places = np.array(index.query_positions), np.array(index.reference_positions)
+        metres = errors_in_metres(*places, ranking.found)
+    found = np.array(index.reference_ids, dtype=object)[ranking.found]
+    return Answers(ranking.ranks, found, ranking.margins, metres)
 
 
 def _all_equal(embeddings: Embeddings) -> bool:
@@ -162,6 +199,12 @@ def _read_index(folder: Path) -> EmbeddingsIndex:
         raise RecordError(f"{path} has a cell or an array twice.")
     if len(set(index.query_ids)) != len(index.query_ids):
         raise RecordError(f"{path} has a query twice.")
+    listed = (
+        (index.query_positions, index.query_ids),
+        (index.reference_positions, index.reference_ids),
+    )
+    if any(places is not None and len(places) != len(ids) for places, ids in listed):
+        raise RecordError(f"{path} does not have a position for every picture; leave them out.")
     data = index.provenance.data
     if (data.queries, data.references) != (len(index.query_ids), len(index.reference_ids)):
         raise RecordError(

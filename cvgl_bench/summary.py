@@ -1,19 +1,134 @@
-"""What a record's cells come to: means, RCE and mCE of one view."""
+"""What the cells of a run come to: means, errors and the shape of the loss, of one view."""
 
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isnan
 
 from corruptions import FAMILIES
 from cvgl_bench.errors import RecordError
 from cvgl_bench.record import Record
 from cvgl_bench.scores import (
+    Number,
+    area_under_curve,
+    breaking_severity,
+    corruption_error,
     corruption_means,
     mean_corruption_error,
     mean_corruption_recall,
+    mean_of,
     relative_corruption_error,
+    relative_mean_corruption_error,
 )
-from cvgl_bench.suite import CLEAN, CODEC_ONLY, MIXED, Cell
+from cvgl_bench.suite import CLEAN, CODEC_ONLY, MIXED, Cell, Suite
+
+
+@dataclass(frozen=True)
+class Grid:
+    """R@1 of a view's cells; each a number, or an array with one a resample of the queries.
+
+    Attributes:
+        suite: whose cells they are.
+        view: one of its views.
+        queries: of each cell.
+        recalls: fractions by cell.
+    """
+
+    suite: Suite
+    view: str
+    queries: int
+    recalls: Mapping[Cell, Number]
+
+    def at(self, corruption: str) -> Number | None:
+        """R@1 of a cell without a severity; None if it is not there."""
+        return self.recalls.get(Cell(view=self.view, corruption=corruption, severity=0))
+
+    @property
+    def means(self) -> dict[str, Number]:
+        """R@1 a corruption, for those with all the suite's severities."""
+        by_name = {
+            (cell.corruption, cell.severity): r1
+            for cell, r1 in self.recalls.items()
+            if cell.severity and cell.view == self.view
+        }
+        means, severities = corruption_means(by_name), self.suite.severities
+        return {
+            name: means[name]
+            for name in self.suite.corruptions
+            if severities and all((name, severity) in by_name for severity in severities)
+        }
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every corruption of the suite is there at every severity."""
+        return bool(self.suite.corruptions) and len(self.means) == len(self.suite.corruptions)
+
+    @property
+    def curve(self) -> dict[int, Number]:
+        """R@1 by severity, each the mean over all corruptions; 0 is clean. Of a whole grid only."""
+        clean = self.at(CLEAN)
+        if not self.is_whole or clean is None:
+            return {}
+        at = {
+            severity: [
+                self.recalls[Cell(view=self.view, corruption=name, severity=severity)]
+                for name in self.suite.corruptions
+            ]
+            for severity in self.suite.severities
+        }
+        return {0: clean} | {severity: mean_of(values) for severity, values in at.items()}
+
+    @property
+    def least_error(self) -> float:
+        """One query of all that a corruption has: what an error of nought counts as in a ratio."""
+        return 1 / (self.queries * max(1, len(self.suite.severities)))
+
+
+def averages(grid: Grid, reference: Grid | None = None) -> dict[str, Number]:
+    """Compute all averages whose cells are there.
+
+    Args:
+        grid: of the model.
+        reference: of the model whose errors count as 1, of the same suite, view and pictures.
+
+    Returns:
+        By metric: r1_clean, r1_codec, r1_cor, rce, auc, mce, relative_mce, `r1_<corruption>`,
+        `rce_<family>` and `ce_<corruption>`. NaN where it is not defined.
+    """
+    means, clean = grid.means, grid.at(CLEAN)
+    corrupted = _corrupted(grid, means)
+    found = {"r1_clean": clean, "r1_codec": grid.at(CODEC_ONLY), "r1_cor": corrupted}
+    result = {name: value for name, value in found.items() if value is not None}
+    result |= {f"r1_{name}": value for name, value in means.items()}
+    if clean is not None:
+        if corrupted is not None:
+            result["rce"] = relative_corruption_error(clean, corrupted)
+        for family, names in FAMILIES.items():
+            if names and all(name in means for name in names):
+                lost = relative_corruption_error(clean, mean_of([means[name] for name in names]))
+                result[f"rce_{family}"] = lost
+    if grid.curve:
+        result["auc"] = area_under_curve(grid.curve)
+    if reference is not None and grid.is_whole and reference.is_whole:
+        result |= _against(grid, reference, means)
+    return result
+
+
+def _against(grid: Grid, reference: Grid, means: Mapping[str, Number]) -> dict[str, Number]:
+    theirs, least = reference.means, grid.least_error
+    errors = corruption_error(means, theirs, least)
+    result = {f"ce_{name}": value for name, value in errors.items()}
+    result["mce"] = mean_corruption_error(means, theirs, least)
+    clean, their_clean = grid.at(CLEAN), reference.at(CLEAN)
+    if clean is not None and their_clean is not None:
+        pair = (clean, means), (their_clean, theirs)
+        result["relative_mce"] = relative_mean_corruption_error(*pair, least)
+    return result
+
+
+def _corrupted(grid: Grid, means: Mapping[str, Number]) -> Number | None:
+    if grid.suite.form == "mixed":
+        return grid.at(MIXED)
+    return mean_corruption_recall(means) if grid.is_whole else None
 
 
 @dataclass(frozen=True)
@@ -26,18 +141,31 @@ class Summary:
             average.
         r1_cor: mean R@1 over all corruptions of the suite; of a mixed set, its R@1.
         rce: (r1_clean - r1_cor) / r1_clean.
+        auc: area under R@1 over severity.
+        breaking_severity: where R@1 is half of what it is when clean; infinity if nowhere.
         mce: error as a share of the reference model's; None without a reference.
+        relative_mce: the same of what corruption adds to the error.
         by_corruption: R@1 a corruption, mean over severities, where all severities are there.
         rce_by_family: RCE of the mean over a family's corruptions.
+        ce_by_corruption: error as a share of the reference model's.
     """
 
     r1_clean: float | None
     r1_codec: float | None
     r1_cor: float | None
     rce: float | None
+    auc: float | None
+    breaking_severity: float | None
     mce: float | None
-    by_corruption: dict[str, float]
-    rce_by_family: dict[str, float | None]
+    relative_mce: float | None
+    by_corruption: dict[str, float] = field(default_factory=dict)
+    rce_by_family: dict[str, float | None] = field(default_factory=dict)
+    ce_by_corruption: dict[str, float] = field(default_factory=dict)
+
+
+def grid_of(record: Record, view: str = "full") -> Grid:
+    """The R@1 of a record's cells."""
+    return Grid(record.suite, view, record.data.queries, record.recalls(view))
 
 
 def summarise(record: Record, view: str = "full", reference: Record | None = None) -> Summary:
@@ -51,22 +179,23 @@ def summarise(record: Record, view: str = "full", reference: Record | None = Non
     Raises:
         RecordError: the reference is of another suite.
     """
-    recalls = record.recalls(view)
-    clean = recalls.get(Cell(view=view, corruption=CLEAN, severity=0))
-    means = _complete_means(record, view)
-    corrupted = _corrupted(record, view, means)
+    if reference is not None:
+        refuse_other_ground(record, reference)
+    grid = grid_of(record, view)
+    found = averages(grid, None if reference is None else grid_of(reference, view))
+    numbers = {name: None if isnan(value) else float(value) for name, value in found.items()}
+    curve = {severity: float(value) for severity, value in grid.curve.items()}
+    breaking = breaking_severity(curve) if curve else float("nan")
+    single = ("r1_clean", "r1_codec", "r1_cor", "rce", "auc", "mce", "relative_mce")
+    ce = {name: numbers.get(f"ce_{name}") for name in record.suite.corruptions}
     return Summary(
-        r1_clean=clean,
-        r1_codec=recalls.get(Cell(view=view, corruption=CODEC_ONLY, severity=0)),
-        r1_cor=corrupted,
-        rce=_loss(clean, corrupted),
-        mce=_against(record, reference, view, means, corrupted),
-        by_corruption=means,
+        **{name: numbers.get(name) for name in single},
+        breaking_severity=None if isnan(breaking) else breaking,
+        by_corruption={name: float(value) for name, value in grid.means.items()},
         rce_by_family={
-            family: _loss(clean, float(np.mean([means[name] for name in names])))
-            for family, names in FAMILIES.items()
-            if names and all(name in means for name in names)
+            family: numbers[f"rce_{family}"] for family in FAMILIES if f"rce_{family}" in numbers
         },
+        ce_by_corruption={name: value for name, value in ce.items() if value is not None},
     )
 
 
@@ -93,46 +222,3 @@ def _ground(record: Record) -> str:
         f"{record.suite.label}, profile {record.suite.profile}, {record.data.queries:,} queries, "
         f"gallery {record.data.gallery_sha256[:12]}"
     )
-
-
-def _complete_means(record: Record, view: str) -> dict[str, float]:
-    """R@1 a corruption, for those with all the suite's severities."""
-    recalls = {
-        (cell.corruption, cell.severity): r1
-        for cell, r1 in record.recalls(view).items()
-        if cell.severity
-    }
-    means = corruption_means(recalls)
-    severities = record.suite.severities
-    return {
-        name: means[name]
-        for name in record.suite.corruptions
-        if severities and all((name, severity) in recalls for severity in severities)
-    }
-
-
-def _corrupted(record: Record, view: str, means: dict[str, float]) -> float | None:
-    if record.suite.form == "mixed":
-        return record.recalls(view).get(Cell(view=view, corruption=MIXED, severity=0))
-    complete = means.keys() == set(record.suite.corruptions)
-    return mean_corruption_recall(means) if complete and means else None
-
-
-def _loss(clean: float | None, corrupted: float | None) -> float | None:
-    if clean is None or corrupted is None:
-        return None
-    return relative_corruption_error(clean, corrupted)
-
-
-def _against(
-    record: Record,
-    reference: Record | None,
-    view: str,
-    means: dict[str, float],
-    corrupted: float | None,
-) -> float | None:
-    if reference is None or corrupted is None or record.suite.form == "mixed":
-        return None
-    refuse_other_ground(record, reference)
-    theirs = _complete_means(reference, view)
-    return mean_corruption_error(means, theirs) if theirs.keys() == means.keys() else None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cvgl_bench import leaderboard
+from cvgl_bench.answers import Answers
 from cvgl_bench.errors import RecordError
 from cvgl_bench.record import DataCard, ModelCard, Provenance, make_record, record_json
 
@@ -19,7 +20,7 @@ def make(small_suite):
     def build(name="good", found=(90, 88, 50, 10, 60, 40), suite=None, **provenance):
         suite = suite or small_suite(pairs=100, mce_reference="good")
         ranks = {
-            cell: np.where(np.arange(100) < count, 1, 50)
+            cell: Answers(np.where(np.arange(100) < count, 1, 50))
             for cell, count in zip(suite.cells, itertools.cycle(found), strict=False)
         }
         fields = {

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -6,17 +7,16 @@ import pytest
 from pydantic import ValidationError
 
 from cvgl_bench import parquet
+from cvgl_bench.answers import Answers, ranks_digest
 from cvgl_bench.errors import RecordError
+from cvgl_bench.ranks_file import RunAnswers, read_ranks, write_ranks
 from cvgl_bench.record import (
     DataCard,
     ModelCard,
     Provenance,
     make_record,
-    ranks_digest,
-    read_ranks,
     read_record,
     record_json,
-    write_ranks,
     write_record,
 )
 from cvgl_bench.summary import summarise
@@ -38,7 +38,7 @@ def provenance(small_suite):
 @pytest.fixture
 def ranks(provenance):
     values = iter([[1, 1, 2], [1, 1, 1], [1, 2, 3], [3, 3, 3], [1, 1, 2], [2, 2, 1]])
-    return {cell: np.array(next(values)) for cell in provenance.suite.cells}
+    return {cell: Answers(np.array(next(values))) for cell in provenance.suite.cells}
 
 
 def test_a_record_holds_every_cell_and_survives_its_file(provenance, ranks, tmp_path):
@@ -86,7 +86,8 @@ def test_mce_names_its_reference_and_needs_the_same_suite(provenance, ranks, sma
 def test_a_mixed_set_has_its_own_recall_as_r1_cor(provenance, small_suite):
     suite = small_suite(form="mixed")
     mixed = provenance.model_copy(update={"suite": suite, "fingerprint": suite.fingerprint})
-    ranks = dict(zip(suite.cells, [np.array([1, 1, 1]), np.array([1, 2, 2])], strict=True))
+    found = Answers(np.array([1, 1, 1])), Answers(np.array([1, 2, 2]))
+    ranks = dict(zip(suite.cells, found, strict=True))
     summary = summarise(make_record(mixed, ranks))
     assert summary.r1_cor == pytest.approx(1 / 3)
     assert summary.rce == pytest.approx(2 / 3)
@@ -113,24 +114,24 @@ def test_runs_of_two_profiles_stand_in_no_table_together(provenance, ranks, smal
 
 
 def test_ranks_survive_their_file_with_their_provenance(provenance, ranks, tmp_path):
-    write_ranks(tmp_path / "ranks.parquet", provenance, ["a", "b", "c"], ranks)
-    again, ids, read = read_ranks(tmp_path / "ranks.parquet")
-    assert again == provenance
-    assert ids == ["a", "b", "c"]
-    assert make_record(again, read) == make_record(provenance, ranks)
+    write_ranks(tmp_path / "ranks.parquet", RunAnswers(provenance, ("a", "b", "c"), ranks))
+    read = read_ranks(tmp_path / "ranks.parquet")
+    assert read.provenance == provenance
+    assert read.ids == ("a", "b", "c")
+    assert make_record(read.provenance, read.cells) == make_record(provenance, ranks)
 
 
 def test_the_digest_of_ranks_sees_every_rank_and_no_order(provenance, ranks):
     digest = ranks_digest(ranks)
     assert ranks_digest(dict(reversed(ranks.items()))) == digest
     changed = dict(ranks)
-    changed[provenance.suite.cells[2]] = np.array([3, 3, 2])
+    changed[provenance.suite.cells[2]] = Answers(np.array([3, 3, 2]))
     assert ranks_digest(changed) != digest
 
 
 def test_ranks_outside_the_gallery_are_refused(provenance, ranks, tmp_path):
-    ranks[provenance.suite.cells[0]] = np.array([1, 1, 4])
-    write_ranks(tmp_path / "ranks.parquet", provenance, ["a", "b", "c"], ranks)
+    ranks[provenance.suite.cells[0]] = Answers(np.array([1, 1, 4]))
+    write_ranks(tmp_path / "ranks.parquet", RunAnswers(provenance, ("a", "b", "c"), ranks))
     with pytest.raises(RecordError, match=r"3 ranks in 1\.\.3"):
         read_ranks(tmp_path / "ranks.parquet")
 
@@ -192,7 +193,7 @@ def test_scores_that_no_ranks_can_give_are_refused(provenance, ranks, tmp_path, 
 @pytest.mark.parametrize("forged", [[1.0, 1.0, 1.0], ["1", "1", "1"], [True, True, True]])
 def test_ranks_of_another_type_are_refused(provenance, ranks, tmp_path, forged):
     path = tmp_path / "ranks.parquet"
-    write_ranks(path, provenance, ["a", "b", "c"], ranks)
+    write_ranks(path, RunAnswers(provenance, ("a", "b", "c"), ranks))
     table = parquet.from_bytes(path.read_bytes())
     column = pa.array(forged * len(ranks))
     place = table.schema.get_field_index("rank")
@@ -202,7 +203,7 @@ def test_ranks_of_another_type_are_refused(provenance, ranks, tmp_path, forged):
 
 
 def test_ranks_with_a_query_twice_are_refused(provenance, ranks, tmp_path):
-    write_ranks(tmp_path / "ranks.parquet", provenance, ["a", "b", "b"], ranks)
+    write_ranks(tmp_path / "ranks.parquet", RunAnswers(provenance, ("a", "b", "b"), ranks))
     with pytest.raises(RecordError, match="twice"):
         read_ranks(tmp_path / "ranks.parquet")
 
@@ -219,3 +220,43 @@ def test_a_run_on_other_pictures_is_no_reference(provenance, ranks):
 def test_hostile_model_names_are_refused(name):
     with pytest.raises(ValidationError):
         ModelCard(name=name)
+
+
+def test_what_was_found_how_surely_and_how_far_off_survives_its_file(provenance, ranks, tmp_path):
+    cells = {
+        cell: Answers(
+            each.ranks,
+            np.array(["a", "c", "b"], dtype=object),
+            np.array([0.25, 0.5, 0], np.float32),
+            np.array([0.0, 12.5, 30.0]),
+        )
+        for cell, each in ranks.items()
+    }
+    path = tmp_path / "ranks.parquet"
+    write_ranks(path, RunAnswers(provenance, ("a", "b", "c"), cells))
+    read = read_ranks(path)
+    for cell, each in cells.items():
+        assert read.cells[cell].found.tolist() == ["a", "c", "b"]
+        assert read.cells[cell].margins.tolist() == [0.25, 0.5, 0]
+        assert read.cells[cell].metres.tolist() == [0, 12.5, 30]
+        assert read.cells[cell].hits.tolist() == (each.ranks == 1).tolist()
+    metres = make_record(provenance, read.cells).cells[0].metres
+    assert (metres.median, metres.within_5, metres.within_25) == (12.5, 1 / 3, 2 / 3)
+    assert metres.p95 == pytest.approx(12.5 + 0.9 * 17.5)
+    assert make_record(provenance, ranks).cells[0].metres is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metres": np.array([0, -1, 2.0])}, "metres is below 0"),
+        ({"metres": np.array([0, np.nan, 2])}, "metres holds a number that is none"),
+        ({"margins": np.array([0, np.inf, 2], np.float32)}, "margin holds a number that is none"),
+        ({"found": np.array(["a", None, "b"], dtype=object)}, "found reference has no id"),
+    ],
+)
+def test_forged_answers_are_refused(provenance, ranks, tmp_path, change, message):
+    cells = {cell: replace(each, **change) for cell, each in ranks.items()}
+    write_ranks(tmp_path / "ranks.parquet", RunAnswers(provenance, ("a", "b", "c"), cells))
+    with pytest.raises(RecordError, match=message):
+        read_ranks(tmp_path / "ranks.parquet")

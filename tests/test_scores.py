@@ -1,121 +1,30 @@
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from corruptions import CORRUPTIONS
-from cvgl_bench import scores
-from cvgl_bench.errors import ModelError
 from cvgl_bench.scores import (
-    TIE_TOLERANCE,
-    check_embeddings,
+    METRICS,
+    area_under_curve,
+    average_precision,
+    breaking_severity,
+    corruption_error,
     corruption_means,
+    errors_in_metres,
+    hit_rate,
     mean_corruption_error,
     mean_corruption_recall,
-    ranks,
+    mean_of,
     recall_at,
     recall_at_one_percent,
+    recall_at_one_percent_plus,
     relative_corruption_error,
+    relative_mean_corruption_error,
 )
-
-
-def unit(rows):
-    array = np.asarray(rows, dtype=np.float32)
-    return array / np.linalg.norm(array, axis=1, keepdims=True)
-
-
-def brute_force(queries, references, positives):
-    """One query and one reference at a time, in float64."""
-    result = []
-    for query, positive in zip(queries.astype(np.float64), positives, strict=True):
-        similarity = [float(np.dot(query, other)) for other in references.astype(np.float64)]
-        true = similarity[positive]
-        result.append(sum(value >= true - TIE_TOLERANCE for value in similarity))
-    return result
-
-
-def test_ranks_worked_out_by_hand():
-    references = unit([[1, 0], [0, 1], [1, 1]])
-    queries = unit([[1, 0.1], [1, 0.1], [0, 1]])
-    assert ranks(queries, references, [0, 1, 2]).tolist() == [1, 3, 2]
-
-
-# Whole-number vectors whose lengths are whole too: their similarities are far from each other or
-# equal, so that float32 and float64 cannot disagree about a tie.
-PYTHAGOREAN = np.array([[3, 4, 0], [4, 3, 0], [0, 3, 4], [0, -3, 4], [5, 0, 0], [-3, 0, 4]]) / 5
-
-
-@given(
-    queries=st.lists(st.integers(0, 5), min_size=1, max_size=9),
-    references=st.lists(st.integers(0, 5), min_size=1, max_size=9),
-    data=st.data(),
-)
-def test_ranks_agree_with_one_by_one_counting_duplicates_and_all(queries, references, data):
-    positives = data.draw(
-        st.lists(st.integers(0, len(references) - 1), min_size=len(queries), max_size=len(queries))
-    )
-    query_rows = PYTHAGOREAN[queries].astype(np.float32)
-    reference_rows = PYTHAGOREAN[references].astype(np.float32)
-    found = ranks(query_rows, reference_rows, positives)
-    assert found.tolist() == brute_force(query_rows, reference_rows, positives)
-
-
-@given(block=st.integers(1, 4000), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=25)
-def test_the_block_size_changes_no_rank(block, seed):
-    rng = np.random.default_rng(seed)
-    queries, references = (unit(rng.normal(size=(17, 5))) for _ in range(2))
-    positives = rng.integers(17, size=17)
-    whole = ranks(queries, references, positives)
-    before = scores._BLOCK_BYTES
-    scores._BLOCK_BYTES = block
-    try:
-        np.testing.assert_array_equal(ranks(queries, references, positives), whole)
-    finally:
-        scores._BLOCK_BYTES = before
-
-
-@given(
-    vector=arrays(np.float32, (37,), elements=st.floats(-1, 1, width=32)),
-    count=st.integers(2, 300),
-)
-def test_constant_embeddings_rank_last_whatever_the_constant(vector, count):
-    vector[0] = 1.0
-    same = np.repeat(unit([vector]), count, axis=0)
-    assert ranks(same, same, range(count)).tolist() == [count] * count
-
-
-def test_a_duplicate_of_the_true_reference_costs_the_first_place():
-    references = unit([[1, 2, 3], [1, 2, 3], [3, 2, 1]])
-    assert ranks(references, references, [0, 1, 2]).tolist() == [2, 2, 1]
-
-
-def test_nan_counts_against_the_model_even_if_nobody_checked():
-    queries = unit(np.eye(3))
-    broken = queries.copy()
-    broken[1] = np.nan
-    assert ranks(broken, queries, [0, 1, 2]).tolist() == [1, 3, 1]
-    assert ranks(queries, broken, [0, 1, 2])[1] == 3
-
-
-def test_random_embeddings_score_within_chance():
-    rng = np.random.default_rng(3)
-    queries, references = (unit(rng.normal(size=(2000, 16))) for _ in range(2))
-    rank = ranks(queries, references, range(2000))
-    # 2,000 queries at 1 in 2,000 each: Poisson of mean 1, 10 or more has probability 1e-7.
-    assert recall_at(rank, 1) < 10 / 2000
-    # 1 % of 2,000 is K = 20: binomial of mean 20, standard deviation 4.4; five of them.
-    assert abs(recall_at_one_percent(rank, 2000) - 0.01) < 0.011
-
-
-@pytest.mark.parametrize(
-    ("queries", "references", "positives"),
-    [((2, 3), (4, 2), [0, 1]), ((2, 3), (4, 3), [0]), ((2, 3), (4, 3), [0, 4])],
-)
-def test_shapes_that_do_not_fit_are_refused(queries, references, positives):
-    with pytest.raises(ValueError, match=r"fit|outside"):
-        ranks(np.ones(queries, np.float32), np.ones(references, np.float32), positives)
 
 
 def test_recalls_worked_out_by_hand():
@@ -137,28 +46,6 @@ def test_one_percent_of_fewer_than_100_references_is_not_a_number():
 def test_recall_grows_with_k_and_is_a_fraction(rank, k):
     array = np.array(rank)
     assert 0 <= recall_at(array, k) <= recall_at(array, k + 1) <= recall_at(array, 50) == 1
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda e: e.__setitem__((2, 0), np.nan), r"1 of 4 .*number 2"),
-        (lambda e: e.__setitem__((1, 1), np.inf), "infinity"),
-        (lambda e: e.__imul__(2), "unit length"),
-        (lambda e: e.__setitem__(3, 0), "unit length, one has 0"),
-    ],
-)
-def test_broken_embeddings_are_refused(change, message):
-    embeddings = unit(np.eye(4))
-    change(embeddings)
-    with pytest.raises(ModelError, match=message):
-        check_embeddings(embeddings, "the queries of 'x'")
-
-
-@pytest.mark.parametrize("shape", [(4,), (0, 4), (4, 0), (2, 2, 2)])
-def test_embeddings_of_another_shape_are_refused(shape):
-    with pytest.raises(ModelError, match="shape"):
-        check_embeddings(np.ones(shape, np.float32), "x")
 
 
 # Zhang and Zhu, ECCV 2024, R@1 in percent, in the order of the published tables.
@@ -191,24 +78,144 @@ def test_the_published_averages_come_out():
     assert 100 * relative_corruption_error(89.84, corrupted) == pytest.approx(43.77, abs=0.005)
 
 
+def fractions(table):
+    return {name: value / 100 for name, value in table.items()}
+
+
 def test_mce_is_the_error_as_a_share_of_the_references():
-    safa, dsm = (
-        {name: value / 100 for name, value in table.items()}
-        for table in (SAFA_ON_CVUSA_C, DSM_ON_CVUSA_C)
-    )
-    assert mean_corruption_error(safa, safa) == 1
-    assert 100 * mean_corruption_error(dsm, safa) == pytest.approx(76.14, abs=0.01)
+    safa, dsm = fractions(SAFA_ON_CVUSA_C), fractions(DSM_ON_CVUSA_C)
+    assert mean_corruption_error(safa, safa, 1e-4) == 1
+    assert 100 * mean_corruption_error(dsm, safa, 1e-4) == pytest.approx(76.14, abs=0.01)
+    by_hand = (100 - 24.24) / (100 - 19.32)
+    assert corruption_error(dsm, safa, 1e-4)["snow"] == pytest.approx(by_hand)
 
 
-def test_mce_is_undefined_where_the_reference_makes_no_error():
-    assert mean_corruption_error({"fog": 0.5}, {"fog": 1.0}) is None
+def test_a_reference_without_an_error_counts_as_if_it_had_missed_one_query():
+    errors = corruption_error({"fog": 0.5, "snow": 0.9}, {"fog": 1.0, "snow": 0.8}, 0.01)
+    assert errors == {"fog": pytest.approx(50), "snow": pytest.approx(0.5)}
     with pytest.raises(ValueError, match="same corruptions"):
-        mean_corruption_error({"fog": 0.5}, {"snow": 0.5})
+        mean_corruption_error({"fog": 0.5}, {"snow": 0.5}, 0.01)
+    with pytest.raises(ValueError, match="above 0"):
+        mean_corruption_error({"fog": 0.5}, {"fog": 0.5}, 0)
+
+
+def test_relative_mce_compares_what_is_lost():
+    own, reference = (0.9, {"fog": 0.6, "snow": 0.9}), (0.8, {"fog": 0.2, "snow": 0.7})
+    # 0.3 / 0.6 and 0 / 0.1.
+    assert relative_mean_corruption_error(own, reference, 0.01) == pytest.approx(0.25)
+    strong = (0.9081, {"pixelate": 0.9026})
+    weak = (0.9, {"pixelate": 0.8})
+    assert relative_mean_corruption_error(weak, strong, 0.01) == pytest.approx(0.1 / 0.01)
 
 
 def test_rce_is_undefined_for_a_model_that_finds_nothing():
-    assert relative_corruption_error(0, 0) is None
+    assert math.isnan(relative_corruption_error(0, 0))
     assert relative_corruption_error(0.5, 0.6) == pytest.approx(-0.2)
+
+
+def test_one_percent_the_older_way_counts_one_reference_more():
+    rank = np.arange(1, 8885)
+    assert recall_at_one_percent(rank, 8884) == 88 / 8884
+    assert recall_at_one_percent_plus(rank, 8884) == 89 / 8884
+    assert recall_at_one_percent_plus(np.array([1, 2]), 50) == 0.5
+
+
+def test_a_hit_is_any_reference_that_shows_the_place():
+    assert hit_rate(np.array([4, 1, 0]), [[4], [0, 1, 2, 3], [2, 3]]) == pytest.approx(2 / 3)
+
+
+def precision_over_recall(ranks, references):
+    """The area by trapezoids, walking down the list of references one by one."""
+    found, area, before = 0, 0.0, 1.0
+    for place in range(1, references + 1):
+        if place in ranks:
+            found += 1
+            area += (before + found / place) / 2 / len(ranks)
+        before = found / place
+    return area
+
+
+@given(ranks=st.sets(st.integers(1, 40), min_size=1, max_size=12))
+def test_average_precision_is_the_area_under_the_curve(ranks):
+    assert average_precision([*ranks]) == pytest.approx(precision_over_recall(ranks, 40))
+    assert 0 < average_precision([*ranks]) <= 1
+
+
+def test_average_precision_by_hand():
+    assert average_precision([1, 2, 3]) == 1
+    assert average_precision([2]) == pytest.approx(0.25), "from 0 at place 1 to 1/2 at place 2"
+    for wrong in ([], [0], [2, 2]):
+        with pytest.raises(ValueError, match="different ranks"):
+            average_precision(wrong)
+
+
+def test_metres_are_those_of_the_ellipsoid():
+    # A degree of latitude at the equator has 110,574.39 m, one of longitude 111,319.49 m (WGS 84).
+    queries = np.array([[0.0, 0.0], [0.0, 179.5]])
+    references = np.array([[1.0, 0.0], [0.0, -179.5], [0.0, 0.0]])
+    assert errors_in_metres(queries, references, np.array([0, 1])) == pytest.approx(
+        [110574.39, 111319.49], abs=0.01
+    )
+    assert errors_in_metres(queries[:1], references, np.array([2])) == 0
+
+
+def test_the_area_under_a_curve_by_hand():
+    assert area_under_curve({0: 1.0, 1: 1.0, 5: 1.0}) == 1
+    # (1 + 0.5) / 2 * 1 + 0.5 * 4, over 5.
+    assert area_under_curve({0: 1.0, 5: 0.5, 1: 0.5}) == pytest.approx(0.55)
+    assert math.isnan(area_under_curve({0: 1.0}))
+
+
+def test_recall_breaks_where_a_line_crosses_half_of_it():
+    assert breaking_severity({0: 0.8, 1: 0.6, 2: 0.2, 3: 0.5}) == pytest.approx(1.5)
+    assert breaking_severity({0: 0.8, 1: 0.4}) == 1
+    assert breaking_severity({0: 0.8, 1: 0.41, 5: 0.5}) == math.inf
+    assert math.isnan(breaking_severity({0: 0.0, 1: 0.0}))
+
+
+recalls = st.floats(0, 1, allow_subnormal=False)
+
+
+@given(
+    clean=st.lists(recalls, min_size=3, max_size=3),
+    fog=st.lists(recalls, min_size=3, max_size=3),
+    snow=st.lists(recalls, min_size=3, max_size=3),
+)
+@settings(max_examples=50)
+def test_arrays_of_recalls_give_what_each_of_their_numbers_gives(clean, fog, snow):
+    clean, fog, snow = (np.array(values) for values in (clean, fog, snow))
+    means, reference = {"fog": fog, "snow": snow}, {"fog": snow, "snow": clean}
+    together = [
+        mean_corruption_recall(means),
+        relative_corruption_error(clean, fog),
+        mean_corruption_error(means, reference, 0.01),
+        relative_mean_corruption_error((clean, means), (snow, reference), 0.01),
+        area_under_curve({0: clean, 1: fog, 5: snow}),
+        mean_of([clean, snow]),
+    ]
+    for place in range(3):
+        c, f, s = clean[place], fog[place], snow[place]
+        alone = [
+            mean_corruption_recall({"fog": f, "snow": s}),
+            relative_corruption_error(c, f),
+            mean_corruption_error({"fog": f, "snow": s}, {"fog": s, "snow": c}, 0.01),
+            relative_mean_corruption_error(
+                (c, {"fog": f, "snow": s}), (s, {"fog": s, "snow": c}), 0.01
+            ),
+            area_under_curve({0: c, 1: f, 5: s}),
+            mean_of([c, s]),
+        ]
+        np.testing.assert_allclose([each[place] for each in together], alone, rtol=1e-12)
+
+
+def test_every_metric_stands_in_the_protocol():
+    protocol = (Path(__file__).parents[1] / "docs" / "protocol.md").read_text()
+    missing = [
+        name
+        for name, metric in METRICS.items()
+        if f"| `{name}` | {metric.version} | {metric.title} |" not in protocol
+    ]
+    assert missing == []
 
 
 def test_means_are_taken_over_severities_first():

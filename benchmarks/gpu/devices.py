@@ -16,9 +16,10 @@ from typing import Literal, cast
 
 import numpy as np
 
+from cvgl_bench.answers import CellAnswers
 from cvgl_bench.evaluation import evaluate, plan_evaluation
 from cvgl_bench.models import load
-from cvgl_bench.record import CellRanks, read_ranks
+from cvgl_bench.ranks_file import read_ranks
 from cvgl_bench.scores import recall_at
 from cvgl_bench.suite import load_suite
 from cvgl_bench.town.order import SIZES, Order
@@ -27,7 +28,7 @@ from cvgl_bench.town.world import write_town
 Device = Literal["cpu", "cuda"]
 
 
-def run_on(device: Device, town: Path, out: Path) -> tuple[CellRanks, float]:
+def run_on(device: Device, town: Path, out: Path) -> tuple[CellAnswers, float]:
     """Evaluate polar on the clean and the severest cells; returns ranks and pictures a second."""
     suite = load_suite("cvtown-c")
     job = plan_evaluation(
@@ -36,7 +37,7 @@ def run_on(device: Device, town: Path, out: Path) -> tuple[CellRanks, float]:
     pictures = len(job.dataset.pairs) + len(job.cells) * len(job.pictures.queries)
     start = time.perf_counter()
     evaluate(job, out, device=device)
-    return read_ranks(out / "ranks.parquet")[2], pictures / (time.perf_counter() - start)
+    return read_ranks(out / "ranks.parquet").cells, pictures / (time.perf_counter() - start)
 
 
 def main() -> None:
@@ -54,9 +55,9 @@ def main() -> None:
         theirs, their_speed = run_on(second, town, Path(scratch) / "second")
     table = {
         str(cell): {
-            "r1_first": recall_at(ours[cell], 1),
-            "r1_second": recall_at(theirs[cell], 1),
-            "ranks_differing": float(np.mean(ours[cell] != theirs[cell])),
+            "r1_first": recall_at(ours[cell].ranks, 1),
+            "r1_second": recall_at(theirs[cell].ranks, 1),
+            "ranks_differing": float(np.mean(ours[cell].ranks != theirs[cell].ranks)),
         }
         for cell in ours
     }

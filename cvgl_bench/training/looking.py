@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from cvgl_bench.datasets import Pair
 from cvgl_bench.embedding import Device, embed
 from cvgl_bench.models.reference import Encoders
-from cvgl_bench.scores import ranks, recall_at
+from cvgl_bench.ranking import rank_all
+from cvgl_bench.scores import recall_at
 from cvgl_bench.training.pictures import InMemory, PairPictures
 from cvgl_bench.views import crop, draw_heading
 
@@ -42,7 +43,7 @@ def recall(
     queries, references = _embedded(
         encoders, pictures, pairs, (numbers, fov_degrees, 0), device=device
     )
-    return recall_at(ranks(queries, references, numbers), 1)
+    return recall_at(rank_all(queries, references, numbers).ranks, 1)
 
 
 def embedded_by_all(

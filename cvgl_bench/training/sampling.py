@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 from cvgl_bench.errors import DataError
-from cvgl_bench.scores import Embeddings, check_embeddings
+from cvgl_bench.ranking import Embeddings, check_embeddings
 
 Indices = NDArray[np.int64]
 Positions = NDArray[np.float64]

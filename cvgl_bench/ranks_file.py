@@ -1,0 +1,113 @@
+"""`ranks.parquet`: a row for each query in each cell, with the run's provenance in the header."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import ValidationError
+
+from cvgl_bench import parquet
+from cvgl_bench.answers import Answers, CellAnswers
+from cvgl_bench.errors import RecordError, first_fault
+from cvgl_bench.files import write_atomically
+from cvgl_bench.record import Provenance
+from cvgl_bench.suite import Cell
+
+_HEADER = b"cvgl_bench"
+_CELL = ["view", "corruption", "severity"]
+_REQUIRED = ["image_id", *_CELL, "rank"]
+
+
+@dataclass(frozen=True)
+class RunAnswers:
+    """All answers of a run.
+
+    Attributes:
+        provenance: of the run.
+        ids: of the queries, in the order of every cell's answers.
+        cells: the answers by cell.
+    """
+
+    provenance: Provenance
+    ids: tuple[str, ...]
+    cells: CellAnswers
+
+
+def write_ranks(path: Path, run: RunAnswers) -> None:
+    """Write a run's answers; a column that no cell has is left out."""
+    frames = []
+    for cell, answers in run.cells.items():
+        columns = {"image_id": run.ids, **cell.model_dump(), "rank": answers.ranks}
+        for name, values in _optional(answers).items():
+            columns[name] = values
+        frames.append(pd.DataFrame(columns))
+    table = pa.Table.from_pandas(pd.concat(frames), preserve_index=False)
+    header = {_HEADER: run.provenance.model_dump_json()}
+    write_atomically(path, parquet.to_bytes(table.replace_schema_metadata(header)))
+
+
+def _optional(answers: Answers) -> dict[str, object]:
+    columns = {"found": answers.found, "margin": answers.margins, "metres": answers.metres}
+    return {name: values for name, values in columns.items() if values is not None}
+
+
+def read_ranks(path: Path) -> RunAnswers:
+    """Read what `write_ranks` wrote, or what was made elsewhere in its form.
+
+    Raises:
+        RecordError: the file is missing, holds no ranks, or ranks that there cannot be.
+    """
+    try:
+        table = parquet.from_bytes(path.read_bytes())
+        provenance = Provenance.model_validate_json((table.schema.metadata or {})[_HEADER])
+        if not pa.types.is_integer(table.schema.field("rank").type):
+            raise ValueError("ranks are whole numbers")
+        ids, cells = _by_cell(table.to_pandas(use_threads=False))
+    except ValidationError as error:
+        raise RecordError(f"{path} holds no ranks: {first_fault(error)}.") from error
+    except OSError as error:
+        raise RecordError(f"{path} holds no ranks: {error.strerror}.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"{path} holds no ranks that cvgl-bench wrote ({error}).") from error
+    queries, references = provenance.data.queries, provenance.data.references
+    for cell, answers in cells.items():
+        ranks = answers.ranks
+        if len(ranks) != queries or ranks.min() < 1 or ranks.max() > references:
+            raise RecordError(f"{path}, {cell}: {queries} ranks in 1..{references} were expected.")
+    return RunAnswers(provenance, ids, cells)
+
+
+def _by_cell(rows: pd.DataFrame) -> tuple[tuple[str, ...], CellAnswers]:
+    if rows[_REQUIRED].isna().to_numpy().any():
+        raise ValueError("a cell of the table is empty")
+    ids: tuple[str, ...] = ()
+    cells: dict[Cell, Answers] = {}
+    for (view, corruption, severity), group in rows.groupby(_CELL, sort=False):
+        own = tuple(group["image_id"])
+        if len(set(own)) < len(own):
+            raise ValueError(f"a query is there twice in {view}, {corruption}, {severity}")
+        ids = ids or own
+        if own != ids:
+            raise ValueError("the cells have different queries")
+        cell = Cell(view=view, corruption=corruption, severity=severity)
+        cells[cell] = _answers(group)
+    return ids, cells
+
+
+def _answers(group: pd.DataFrame) -> Answers:
+    found = group["found"].to_numpy(object) if "found" in group else None
+    numbers = {
+        name: group[name].to_numpy(np.float64) for name in ("margin", "metres") if name in group
+    }
+    if found is not None and not all(isinstance(each, str) for each in found):
+        raise ValueError("a found reference has no id")
+    for name, values in numbers.items():
+        # A gallery of one has no second reference, and so no margin.
+        if not (np.isfinite(values) | (np.isnan(values) & (name == "margin"))).all():
+            raise ValueError(f"{name} holds a number that is none")
+        if (values < 0).any():
+            raise ValueError(f"{name} is below 0")
+    margins = numbers["margin"].astype(np.float32) if "margin" in numbers else None
+    return Answers(group["rank"].to_numpy(np.int64), found, margins, numbers.get("metres"))
