@@ -1,7 +1,8 @@
 """Embeddings or ranks on disk become a record; no torch, unless a device of its is asked for.
 
-An embeddings folder holds `index.json` (provenance, ids, positions where they are known, and a file
-a cell), `references.npy` (R, D) and one (Q, D) array a cell; float16 or float32, unit length.
+An embeddings folder holds `index.json` (provenance, ids, positions where they are known, and where
+each cell's array is), the references' array (R, D) and one (Q, D) array a cell; floats of 16 or 32
+bits, unit length; `.npy`, `.npz` or Parquet.
 """
 
 from collections.abc import Sequence
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cvgl_bench.answers import Answers
+from cvgl_bench.arrays import read_embeddings
 from cvgl_bench.errors import ModelError, RecordError, first_fault
 from cvgl_bench.files import write_atomically
-from cvgl_bench.ranking import BLOCK_BYTES, Embeddings, check_embeddings, rank_all
+from cvgl_bench.ranking import BLOCK_BYTES, Embeddings, rank_all
 from cvgl_bench.ranks_file import RunAnswers, read_ranks, write_ranks
 from cvgl_bench.record import Provenance, Record, make_record, read_record, write_record
 from cvgl_bench.scores import errors_in_metres
@@ -38,24 +40,50 @@ class Resources:
     """What scoring may use.
 
     Attributes:
-        block_bytes: for similarities, beside the embeddings of the gallery and of one cell.
+        max_memory: bytes for the embeddings of the gallery and of one cell, and for their
+            similarities; None takes what the embeddings need and a block of similarities.
         device: None computes with numpy; "cpu" or "cuda" with torch there.
     """
 
-    block_bytes: int = BLOCK_BYTES
+    max_memory: int | None = None
     device: str | None = None
+
+    def block_bytes(self, queries: Embeddings, references: Embeddings) -> int:
+        """What is left for a block of similarities; a quarter more is held beside it.
+
+        Raises:
+            RecordError: not even one query's similarities are.
+        """
+        if self.max_memory is None:
+            return BLOCK_BYTES
+        used = queries.nbytes + references.nbytes
+        block = min(BLOCK_BYTES, (self.max_memory - used) * 4 // 5)
+        if block < 4 * len(references):
+            least = (used + 5 * len(references)) / 2**20
+            raise RecordError(
+                f"{len(queries):,} queries and {len(references):,} references of "
+                f"{references.shape[1]:,} numbers need at least {least:.0f} MiB of --max-memory."
+            )
+        return block
 
 
 BY_NUMPY: Final = Resources()
 
 
 class CellFile(BaseModel):
-    """The array of one cell, relative to the index."""
+    """Where one cell's array is.
+
+    Attributes:
+        cell: which.
+        file: beside the index.
+        array: which array of an `.npz`, or which column of a Parquet file.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cell: Cell
     file: str
+    array: str = ""
 
 
 class EmbeddingsIndex(BaseModel):
@@ -64,11 +92,13 @@ class EmbeddingsIndex(BaseModel):
     Attributes:
         provenance: suite, model and data.
         query_ids: the rows of every cell's array.
-        reference_ids: the rows of `references.npy`; a query's true reference has its id.
+        reference_ids: the rows of the references' array; a query's true reference has its id.
         files: an array a cell.
         query_positions: where each query was taken, latitude and longitude in degrees; None if it
             is not known.
         reference_positions: the centre of each reference, likewise.
+        references: the file of the references' array.
+        references_array: which array of it, as a cell's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +109,8 @@ class EmbeddingsIndex(BaseModel):
     files: tuple[CellFile, ...]
     query_positions: Positions | None = None
     reference_positions: Positions | None = None
+    references: str = REFERENCES
+    references_array: str = ""
 
 
 def write_index(folder: Path, index: EmbeddingsIndex) -> None:
@@ -142,12 +174,17 @@ def _answered(folder: Path, index: EmbeddingsIndex, resources: Resources) -> Run
         )
     positives = np.array([rows[identity] for identity in index.query_ids])
     name = index.provenance.model.name
-    references = _read_array(folder / REFERENCES, len(rows), f"the references of '{name}'")
+    references = read_embeddings(
+        folder / index.references,
+        len(rows),
+        f"the references of '{name}'",
+        index.references_array,
+    )
     cells = {}
     same = []
     for item in index.files:
         what = f"the queries of '{name}' in {item.cell}"
-        queries = _read_array(folder / item.file, len(positives), what)
+        queries = read_embeddings(folder / item.file, len(positives), what, item.array)
         if queries.shape[1] != references.shape[1]:
             raise ModelError(
                 f"{what} have {queries.shape[1]} dimensions, its references {references.shape[1]}."
@@ -167,9 +204,8 @@ def _answers(
     positives: NDArray[np.int64],
     resources: Resources,
 ) -> Answers:
-    ranking = rank_all(
-        queries, references, positives, block_bytes=resources.block_bytes, device=resources.device
-    )
+    block = resources.block_bytes(queries, references)
+    ranking = rank_all(queries, references, positives, block_bytes=block, device=resources.device)
     metres = None
     if index.query_positions is not None and index.reference_positions is not None:
         places = np.array(index.query_positions), np.array(index.reference_positions)
@@ -192,10 +228,12 @@ def _read_index(folder: Path) -> EmbeddingsIndex:
         ) from error
     except ValidationError as error:
         raise RecordError(f"{path}: {first_fault(error)}.") from error
-    if any(Path(item.file).name != item.file for item in index.files):
+    named = [index.references, *(item.file for item in index.files)]
+    if any(Path(file).name != file for file in named):
         raise RecordError(f"{path} names an array outside its folder.")
-    cells, files = {item.cell for item in index.files}, {item.file for item in index.files}
-    if not len(cells) == len(files) == len(index.files):
+    cells = {item.cell for item in index.files}
+    arrays = {(item.file, item.array) for item in index.files}
+    if not len(cells) == len(arrays) == len(index.files):
         raise RecordError(f"{path} has a cell or an array twice.")
     if len(set(index.query_ids)) != len(index.query_ids):
         raise RecordError(f"{path} has a query twice.")
@@ -212,21 +250,3 @@ def _read_index(folder: Path) -> EmbeddingsIndex:
             f"{len(index.query_ids)} and {len(index.reference_ids)} ids."
         )
     return index
-
-
-def _read_array(path: Path, rows: int, what: str) -> Embeddings:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError, OverflowError) as error:
-        raise RecordError(f"{path} is no readable numpy array ({error}).") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise RecordError(f"{path} is no readable numpy array (it is an archive of several).")
-    if array.dtype.kind != "f" or array.shape[:1] != (rows,):
-        raise RecordError(
-            f"{path} holds {array.dtype} of shape {array.shape}; floats in {rows} rows were "
-            "expected."
-        )
-    embeddings: Embeddings = np.ascontiguousarray(array, dtype=np.float32)
-    check_embeddings(embeddings, what)
-    return embeddings

@@ -39,7 +39,8 @@ def make_cvusa(tmp_path):
         if positions:
             with (root / "split_locations" / "all.csv").open("w", newline="") as file:
                 writer = csv.writer(file)
-                writer.writerows([40 + i, -100 - i, 40.5 + i, -100.5 - i, 0] for i in range(pairs))
+                degrees = (i % 40 for i in range(pairs))
+                writer.writerows([40 + d, -100 - d, 40.5 + d, -100.5 - d, 0] for d in degrees)
         return root
 
     return make
@@ -57,7 +58,8 @@ def make_town_folder(make_cvusa):
             writer = csv.writer(file)
             writer.writerow(LOCATION_FIELDS)
             writer.writerows(
-                [f"{i + 1:07d}", 40 + i, -30 - i, 40.5 + i, -30.5 - i] for i in range(pairs)
+                [f"{i + 1:07d}", 40 + i % 40, -30 - i % 40, 40.5 + i % 40, -30.5 - i % 40]
+                for i in range(pairs)
             )
         return root
 

@@ -210,3 +210,13 @@ def test_unknown_names_and_splits_get_the_nearest(tmp_path):
         load_dataset("cvuas", tmp_path, "val")
     with pytest.raises(DataError, match="unknown split of cvusa 'test'"):
         load_dataset("cvusa", tmp_path, "test")
+
+
+@pytest.mark.parametrize("latitude", ["91", "nan", "-90.5"])
+def test_a_place_that_is_nowhere_is_refused(make_cvusa, latitude):
+    root = make_cvusa(2)
+    path = root / "split_locations" / "all.csv"
+    first, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([first, ",".join([latitude, *rest[0].split(",")[1:]])]))
+    with pytest.raises(DataError, match="nowhere on the earth"):
+        load_dataset("cvusa", root, "val")

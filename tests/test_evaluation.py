@@ -181,8 +181,8 @@ def test_scoring_the_kept_embeddings_or_ranks_again_gives_the_same_record(world,
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda f: (f / "references.npy").write_bytes(b"x"), "no readable numpy array"),
-        (lambda f: (f / "references.npy").unlink(), "no readable numpy array"),
+        (lambda f: (f / "references.npy").write_bytes(b"x"), "no readable array"),
+        (lambda f: (f / "references.npy").unlink(), "no readable array"),
         (lambda f: np.save(f / "references.npy", np.zeros((5, 12), np.float32)), "6 rows"),
         (lambda f: np.save(f / "references.npy", np.zeros((6, 12), np.int32)), "int32"),
         (lambda f: np.save(f / "references.npy", np.full((6, 12), np.nan)), "NaN"),
@@ -205,7 +205,7 @@ def test_pickled_arrays_are_never_loaded(world, tmp_path):
     evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), tmp_path / "run")
     folder = tmp_path / "run" / "embeddings"
     np.save(folder / "references.npy", np.array([object()] * 6), allow_pickle=True)
-    with pytest.raises(RecordError, match="no readable numpy array"):
+    with pytest.raises(RecordError, match="no readable array"):
         score(folder, tmp_path / "again")
 
 

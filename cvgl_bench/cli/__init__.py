@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "cvgl_bench.cli.train",
     "evaluate": "cvgl_bench.cli.evaluate",
     "score": "cvgl_bench.cli.score",
+    "compare": "cvgl_bench.cli.compare",
     "publish": "cvgl_bench.cli.publish",
     "doctor": "cvgl_bench.cli.doctor",
     "list": "cvgl_bench.cli.listing",

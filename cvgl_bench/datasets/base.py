@@ -19,6 +19,11 @@ class Position:
     latitude: float
     longitude: float
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a place: false for NaN as well."""
+        return -90 <= self.latitude <= 90 and -180 <= self.longitude <= 180
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -91,7 +96,8 @@ def checked(name: str, root: Path, pairs: Sequence[Pair]) -> Dataset:
     """Make the data set, after checking ids and that every picture is there.
 
     Raises:
-        DataError: there is no pair, an id is unusable or doubled, or pictures are missing.
+        DataError: there is no pair, an id is unusable or doubled, a position is none, or pictures
+            are missing.
     """
     if not pairs:
         raise DataError(f"the split of {name} under {root} lists no pair.")
@@ -102,6 +108,12 @@ def checked(name: str, root: Path, pairs: Sequence[Pair]) -> Dataset:
         if pair.id in seen:
             raise DataError(f"{name} under {root} lists the id '{pair.id}' twice.")
         seen.add(pair.id)
+        for place in (pair.ground_position, pair.aerial_position):
+            if place is not None and not place.exists:
+                raise DataError(
+                    f"{name} under {root} puts '{pair.id}' at latitude {place.latitude}, longitude "
+                    f"{place.longitude}, which is nowhere on the earth."
+                )
     missing = [path for pair in pairs for path in (pair.ground, pair.aerial) if not path.is_file()]
     if missing:
         raise DataError(

@@ -1,0 +1,125 @@
+"""How fast are all queries ranked, and in how much memory?
+
+python -m benchmarks.ranks [--size 20000] [--full] [--dimensions 1024]
+
+Prints seconds and peak memory of the public scorers' method and of ours, with numpy and with torch,
+on as many random queries as references. The public method is written here from its description: the
+whole matrix of similarities in blocks that are put together by torch, then a loop over the queries,
+one comparison with all references each, for R@1, 5, 10 and 1 %. `--full` ranks the 92,802 of
+CVACT_test as well, by ours only: the public method's matrix would take 32 GiB, and as much again
+while it is put together. Every row runs in a process of its own; memory is its peak less what it
+held with the embeddings read and torch or numpy loaded, so that it is what ranking takes.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.corruptions import processor
+from cvgl_bench.ranking import Embeddings, rank_all
+from cvgl_bench.tables import as_markdown
+
+PUBLIC, NUMPY, TORCH = "public method", "ours, numpy", "ours, torch"
+FULL = 92_802
+_STEP = 1000
+
+
+def drawn(count: int, dimensions: int, seed: int) -> Embeddings:
+    """Random rows of unit length, made in blocks that leave no trace in the peak memory."""
+    rng = np.random.default_rng(seed)
+    rows = np.empty((count, dimensions), np.float32)
+    for first in range(0, count, 2000):
+        block = rng.standard_normal((min(2000, count - first), dimensions), np.float32)
+        rows[first : first + 2000] = block / np.linalg.norm(block, axis=1, keepdims=True)
+    return rows
+
+
+def public(queries: Embeddings, references: Embeddings) -> NDArray[np.int64]:
+    """Ranks by the whole matrix and a loop over queries; ties count for the model there."""
+    import torch
+
+    ours, gallery = torch.from_numpy(queries), torch.from_numpy(references)
+    blocks = [ours[i : i + _STEP] @ gallery.T for i in range(0, len(ours), _STEP)]
+    similarity = torch.cat(blocks)
+    ranks = []
+    for query in range(len(ours)):
+        higher = similarity[query] > similarity[query, query]
+        ranks.append(int(higher.sum()) + 1)
+    return np.array(ranks)
+
+
+def measure(row: str, size: int, dimensions: int) -> dict[str, float]:
+    """One row: seconds, MiB, and a sum of ranks that both methods must have alike."""
+    if row != NUMPY:
+        import torch
+
+        torch.set_num_threads(torch.get_num_threads())
+    references = drawn(size, dimensions, 1)
+    # Near enough to their references that ranks are spread from 1 on.
+    queries = drawn(size, dimensions, 2)
+    queries += 0.12 * references
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    before, start = _peak(), time.perf_counter()
+    if row == PUBLIC:
+        ranks = public(queries, references)
+    else:
+        device = "cpu" if row == TORCH else None
+        ranks = rank_all(queries, references, np.arange(size), device=device).ranks
+    seconds = time.perf_counter() - start
+    found = {"seconds": seconds, "MiB for ranking": _peak() - before, "MiB in all": _peak()}
+    return found | {"mean rank": float(ranks.mean()), "R@1, %": 100 * float((ranks == 1).mean())}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Measure every row in a process of its own and print the tables."""
+    options = _options()
+    if options.row:
+        print(json.dumps(measure(options.row, options.size, options.dimensions)))
+        return
+    print(f"{processor()}, {options.dimensions} numbers each\n")
+    table = {row: _run(row, options.size, options) for row in (PUBLIC, NUMPY, TORCH)}
+    for figures in table.values():
+        for name in ("seconds", "MiB for ranking"):
+            figures[f"public / this, {name}"] = table[PUBLIC][name] / figures[name]
+    print(_shown(table, options.size))
+    if options.full:
+        print(f"\n{_shown({row: _run(row, FULL, options) for row in (NUMPY, TORCH)}, FULL)}")
+
+
+def _run(row: str, size: int, options: argparse.Namespace) -> dict[str, float]:
+    words = [sys.executable, "-m", "benchmarks.ranks", "--row", row, "--size", str(size)]
+    words += ["--dimensions", str(options.dimensions)]
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _shown(table: dict[str, dict[str, float]], size: int) -> str:
+    frame = pd.DataFrame.from_dict(table, orient="index")
+    return as_markdown(frame.rename_axis(f"{size:,} queries, {size:,} references"))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=int, default=20_000)
+    parser.add_argument("--dimensions", type=int, default=1024)
+    parser.add_argument("--full", action="store_true", help="CVACT_test's size as well")
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

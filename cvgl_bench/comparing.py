@@ -1,0 +1,67 @@
+"""The comparison of two runs, in tables and in words."""
+
+import pandas as pd
+
+from cvgl_bench.pairing import SIGNIFICANCE, Comparison
+from cvgl_bench.scores import METRICS
+
+_P = ("p", "p adjusted")
+_TITLES = {"r1_clean": "R@1 clean"}
+
+
+def cell_frame(comparison: Comparison) -> pd.DataFrame:
+    """A row a cell: the difference in R@1 in percent, its interval, and McNemar's test."""
+    rows = {
+        str(cell): {
+            "R@1 difference": 100 * each.difference.value,
+            "low": 100 * each.difference.low,
+            "high": 100 * each.difference.high,
+            "only first": each.only_first,
+            "only second": each.only_second,
+            "p": each.p,
+            "p adjusted": each.adjusted,
+        }
+        for cell, each in comparison.cells.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("cell")
+
+
+def with_short_p(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells' table with two digits of each p instead of two decimals, for reading."""
+    return cells.assign(**{name: cells[name].map("{:.2g}".format) for name in _P})
+
+
+def overall_frame(comparison: Comparison) -> pd.DataFrame:
+    """A row an average: the difference in percent, with its interval."""
+    rows = {
+        _TITLES.get(name) or METRICS[name].title: {
+            "difference": 100 * each.value,
+            "low": 100 * each.low,
+            "high": 100 * each.high,
+        }
+        for name, each in comparison.overall.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("average")
+
+
+def verdict(first: str, second: str, comparison: Comparison) -> str:
+    """What the tests say, in a sentence or two."""
+    cells = comparison.cells.values()
+    clear = [each for each in cells if each.adjusted < SIGNIFICANCE]
+    ahead = sum(each.difference.value > 0 for each in clear)
+    lines = [
+        f"{first} finds more queries in {ahead} of {len(comparison.cells)} cells, {second} in "
+        f"{len(clear) - ahead}; the others are statistically tied (McNemar, 5 % after Benjamini "
+        "and Hochberg's correction)."
+    ]
+    if "r1_cor" in comparison.overall:
+        difference = comparison.overall["r1_cor"]
+        better = first if difference.value > 0 else second
+        is_clear = comparison.p < SIGNIFICANCE
+        lines.append(
+            f"R@1_cor: {better} is better by {abs(100 * difference.value):.2f} points "
+            f"(p = {comparison.p:.2g}, paired t-test over queries)."
+            if is_clear
+            else f"R@1_cor: tied (p = {comparison.p:.2g}, paired t-test over queries)."
+        )
+    return "\n".join(lines)
