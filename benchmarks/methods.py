@@ -16,16 +16,14 @@ would.
 import argparse
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from scipy.stats import bootstrap
 
 from cvgl_bench.datasets import Dataset, load_dataset
 from cvgl_bench.errors import CvglBenchError
@@ -35,7 +33,10 @@ from cvgl_bench.models import load
 from cvgl_bench.models.checkpoint import read_checkpoint, write_checkpoint
 from cvgl_bench.ranks_file import read_ranks
 from cvgl_bench.record import read_record
+from cvgl_bench.scores import Number
+from cvgl_bench.statistics import Array, Interval, resampled
 from cvgl_bench.suite import CLEAN, Cell, Suite, load_suite
+from cvgl_bench.summary import Grid, averages
 from cvgl_bench.tables import as_markdown
 from cvgl_bench.training.loop import Job, train
 from cvgl_bench.training.recipes import PRESETS, Recipe
@@ -44,8 +45,12 @@ from cvgl_bench.training.run import CURVES_TABLE, WEIGHTS, Run, described
 METHODS = ("sample4geo", "mrgeo", "singeo", "lrfr")
 BASELINE = "sample4geo"
 NARROW = ("fov360", "fov180", "fov90", "fov70")
-RESAMPLES = 2000
-Hits = Mapping[Cell, NDArray[np.float64]]
+_TITLES = {
+    "r1_clean": "R@1 clean",
+    "r1_cor": "R@1_cor",
+    "rce": "RCE",
+    "mce": f"mCE (vs {BASELINE})",
+}
 
 
 def trained(options: argparse.Namespace, method: str, seed: int) -> Path:
@@ -88,71 +93,81 @@ def _record_folder(options: argparse.Namespace, method: str, seed: int, name: st
     return folder
 
 
-def hits_of(options: argparse.Namespace, method: str) -> Hits:
-    """Whether each query was found first, a cell, as a mean over the seeds."""
-    found: dict[Cell, list[NDArray[np.float64]]] = {}
-    for seed in options.seeds:
+@dataclass(frozen=True)
+class Found:
+    """Which queries a method found: 1 or 0, or the mean over seeds.
+
+    Attributes:
+        cells: of the grid and of the narrow views.
+        hits: (cells, Q).
+    """
+
+    cells: tuple[Cell, ...]
+    hits: Array
+
+
+def found_by(options: argparse.Namespace, method: str, seeds: Sequence[int]) -> Found:
+    """Read a method's records, averaged over seeds."""
+    by_cell: dict[Cell, list[Array]] = {}
+    for seed in seeds:
         for name in ("grid", "narrow"):
             path = _record_folder(options, method, seed, name) / "ranks.parquet"
             for cell, answers in read_ranks(path).cells.items():
-                found.setdefault(cell, []).append(answers.hits)
-    return {cell: np.mean(rows, axis=0) for cell, rows in found.items()}
+                by_cell.setdefault(cell, []).append(answers.hits)
+    return Found(tuple(by_cell), np.stack([np.mean(rows, axis=0) for rows in by_cell.values()]))
 
 
-def figures(hits: Hits, baseline: Hits | None, chosen: NDArray[np.intp]) -> dict[str, float]:
-    """The table's numbers of one method in percent, from the chosen queries; mCE by a baseline."""
-    r1 = {cell: 100 * float(rows[chosen].mean()) for cell, rows in hits.items()}
-    corrupted = [cell for cell in hits if cell.severity and cell.view == "full"]
-    clean = r1[Cell(view="full", corruption=CLEAN, severity=0)]
-    mean = float(np.mean([r1[cell] for cell in corrupted]))
-    narrow = {view: r1[Cell(view=view, corruption=CLEAN, severity=0)] for view in NARROW}
-    rce = 100 * (clean - mean) / clean if clean else float("nan")
+def figures(suite: Suite, own: Found, baseline: Found) -> dict[str, Interval]:
+    """The table's numbers of one method with their intervals, as fractions."""
+    count, queries = own.hits.shape
+
+    def numbers(recalls: Array) -> dict[str, Number]:
+        ours, theirs = (
+            Grid(suite, "full", queries, dict(zip(found.cells, part, strict=True)))
+            for found, part in ((own, recalls[:count]), (baseline, recalls[count:]))
+        )
+        averaged = averages(ours, theirs)
+        named = {title: averaged[key] for key, title in _TITLES.items()}
+        clean = {cell.view: ours.recalls[cell] for cell in own.cells if cell.corruption == CLEAN}
+        return named | {f"R@1 {view}": clean[view] for view in NARROW}
+
+    hits = np.concatenate([own.hits, baseline.hits])
+    low, high = resampled(hits, lambda recalls: np.stack([*numbers(recalls).values()]))
     return {
-        "R@1 clean": clean,
-        "R@1_cor": mean,
-        "RCE": rce,
-        **({f"mCE (vs {BASELINE})": _mce(r1, baseline, chosen)} if baseline else {}),
-        **{f"R@1 {view}": value for view, value in narrow.items()},
+        title: Interval(float(value), float(low[place]), float(high[place]))
+        for place, (title, value) in enumerate(numbers(hits.mean(axis=1)).items())
     }
 
 
-def _mce(r1: Mapping[Cell, float], baseline: Hits, chosen: NDArray[np.intp]) -> float:
-    errors: dict[str, list[tuple[float, float]]] = {}
-    for cell, own in r1.items():
-        if cell.severity and cell.view == "full":
-            theirs = 100 * float(baseline[cell][chosen].mean())
-            errors.setdefault(cell.corruption, []).append((100 - own, 100 - theirs))
-    ratios = [np.sum(pairs, axis=0) for pairs in errors.values()]
-    return float(np.mean([100 * own / other if other else np.nan for own, other in ratios]))
-
-
-def table(options: argparse.Namespace) -> pd.DataFrame:
-    """All methods, a row each, every number with its interval."""
-    all_hits = {method: hits_of(options, method) for method in options.methods}
-    baseline = all_hits.get(BASELINE)
+def table(options: argparse.Namespace, suite: Suite) -> pd.DataFrame:
+    """All methods, a row each, in percent: means over the seeds with their intervals."""
+    found = {method: found_by(options, method, options.seeds) for method in options.methods}
+    baseline = found.get(BASELINE) or found_by(options, BASELINE, options.seeds)
     rows = {}
-    for method, hits in all_hits.items():
-        queries = np.arange(len(next(iter(hits.values()))))
-        whole = figures(hits, baseline, queries)
-
-        def statistic(chosen: NDArray[np.intp], hits: Hits = hits) -> NDArray[np.float64]:
-            return np.array([*figures(hits, baseline, chosen).values()])
-
-        interval = bootstrap(
-            (queries,),
-            statistic,
-            n_resamples=RESAMPLES,
-            vectorized=False,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        ).confidence_interval
+    for method, own in found.items():
+        numbers = figures(suite, own, baseline)
         rows[method] = {
-            key: f"{value:.1f} ({low:.1f}-{high:.1f})"
-            for (key, value), low, high in zip(
-                whole.items(), np.ravel(interval.low), np.ravel(interval.high), strict=True
-            )
+            title: f"{100 * each.value:.1f} ({100 * each.low:.1f}-{100 * each.high:.1f})"
+            for title, each in numbers.items()
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+
+
+def seed_table(options: argparse.Namespace, suite: Suite) -> pd.DataFrame:
+    """Every training by itself, in percent: how far apart seeds are."""
+    rows = {}
+    for method in options.methods:
+        for seed in options.seeds:
+            own = found_by(options, method, [seed])
+            recalls = dict(zip(own.cells, own.hits.mean(axis=1), strict=True))
+            grid = Grid(suite, "full", own.hits.shape[1], recalls)
+            averaged = averages(grid)
+            rows[f"{method}, seed {seed}"] = {
+                title: 100 * float(averaged[key])
+                for key, title in _TITLES.items()
+                if key in averaged
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("training")
 
 
 def ship(options: argparse.Namespace) -> None:
@@ -180,7 +195,7 @@ def main() -> None:
                 if not options.table:
                     trained(options, method, seed)
                     evaluated(options, suite, method, seed)
-        page = as_markdown(table(options))
+        page = "\n\n".join(as_markdown(each(options, suite)) for each in (table, seed_table))
     except CvglBenchError as error:
         raise SystemExit(f"Error: {error}") from error
     device = "CPU" if options.cpu or not torch.cuda.is_available() else "GPU"

@@ -1,7 +1,8 @@
 """Images through a model's encoders: the one part of an evaluation that needs torch."""
 
 import inspect
-from collections.abc import Callable, Generator, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -18,7 +19,7 @@ from cvgl_bench.ranking import UNIT_TOLERANCE
 
 Device = Literal["cpu", "cuda", "auto"]
 _Batch = list[NDArray[np.uint8]]
-_Encoder = Callable[[Tensor], Tensor]
+Encoder = Callable[[Tensor], Tensor]
 
 
 def embed(
@@ -29,6 +30,7 @@ def embed(
     device: Device = "cpu",
     batch_size: int = 32,
     fov_degrees: float = 360.0,
+    clock: Callable[[float], None] = lambda _: None,
 ) -> NDArray[np.float32]:
     """Embed images in their order; returns (N, D) float32 of unit length.
 
@@ -44,6 +46,8 @@ def embed(
         batch_size: the most images in a batch. It changes nothing but rounding and memory.
         fov_degrees: how much of the panorama ground images show, in (0, 360]; passed on to an
             adapter that wants it, see `is_told_fov`.
+        clock: told how many seconds the encoder took for each batch, its transfer to and from the
+            device included, reading and rendering not.
 
     Raises:
         ModelError: an argument makes no sense, the device is absent, or the model returned
@@ -57,27 +61,29 @@ def embed(
     if not 0 < fov_degrees <= 360:
         raise ModelError(f"a field of view lies in (0, 360] degrees, not {fov_degrees:g}.")
     place = resolve_device(device)
-    _prepare(adapter, place)
-    encode = _encoder(adapter, side, fov_degrees)
+    prepare(adapter, place)
+    encode = encoder_of(adapter, side, fov_degrees)
     parts: list[NDArray[np.float32]] = []
     done = 0
     with closing(_one_ahead(_batches(images, batch_size))) as batches:
         for batch in batches:
             who = f"{adapter.name} ({side})"
+            start = time.perf_counter()
             with torch.inference_mode():
-                rows = _encoded(encode, _as_floats(batch, place), who, done)
+                rows = _encoded(encode, as_floats(batch, place), who, done)
             width = parts[0].shape[1] if parts else None
             _check(rows, who, done, len(batch), width)
             # A copy, because a model may hand out the same buffer again and again.
             parts.append(np.array(rows.detach().float().cpu().numpy()))
+            clock(time.perf_counter() - start)
             done += len(batch)
     if not parts:
         raise DataError(f"there is not one {side} image to embed.")
     return np.concatenate(parts)
 
 
-def _prepare(adapter: Adapter, place: torch.device) -> None:
-    """Move the adapter's networks to the device and set them to evaluation."""
+def prepare(adapter: Adapter, place: torch.device) -> None:
+    """Move an adapter's networks to the device and set them to evaluation."""
     networks = [adapter, *vars(adapter).values()] if hasattr(adapter, "__dict__") else [adapter]
     for network in networks:
         if isinstance(network, nn.Module):
@@ -93,7 +99,8 @@ def is_told_fov(adapter: Adapter) -> bool:
         return False
 
 
-def _encoder(adapter: Adapter, side: Side, fov_degrees: float) -> _Encoder:
+def encoder_of(adapter: Adapter, side: Side, fov_degrees: float) -> Encoder:
+    """The encoder of a side, told the field of view if it wants to be."""
     if side == "aerial":
         return adapter.encode_aerial
     if not is_told_fov(adapter):
@@ -101,7 +108,7 @@ def _encoder(adapter: Adapter, side: Side, fov_degrees: float) -> _Encoder:
     return partial(cast("Any", adapter).encode_ground, fov_degrees=fov_degrees)
 
 
-def _encoded(encode: _Encoder, images: Tensor, who: str, done: int) -> Tensor:
+def _encoded(encode: Encoder, images: Tensor, who: str, done: int) -> Tensor:
     try:
         return encode(images)
     except ModelError:
@@ -157,7 +164,8 @@ def _one_ahead(batches: Iterator[_Batch]) -> Generator[_Batch, None, None]:
             yield batch
 
 
-def _as_floats(batch: _Batch, device: torch.device) -> Tensor:
+def as_floats(batch: Sequence[NDArray[np.uint8]], device: torch.device) -> Tensor:
+    """Pictures of one size as encoders take them: (B, 3, H, W) in 0..1."""
     bytes_ = torch.from_numpy(np.stack(batch)).to(device)
     return bytes_.permute(0, 3, 1, 2).contiguous().float().div_(255)
 

@@ -26,6 +26,7 @@ from cvgl_bench.pictures import Pictures, RenderedPictures, cells_of_set, open_s
 from cvgl_bench.record import DataCard, ModelCard, Provenance, Record
 from cvgl_bench.scoring import (
     BY_NUMPY,
+    EMBEDDINGS,
     REFERENCES,
     CellFile,
     EmbeddingsIndex,
@@ -39,7 +40,6 @@ from cvgl_bench.suite import Cell, Suite, check_size
 from cvgl_bench.views import parse_view
 
 Image = NDArray[np.uint8]
-EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,11 @@ def evaluate(
     references = run(tiles, side="aerial")
     _write_array(unfinished / REFERENCES, references)
     files = []
+    seconds: list[float] = []
     for number, cell in enumerate(job.cells):
         images = _counted(job.pictures.images(cell), progress)
-        queries = run(images, side="ground", fov_degrees=parse_view(cell.view).fov_degrees)
+        fov_degrees = parse_view(cell.view).fov_degrees
+        queries = run(images, side="ground", fov_degrees=fov_degrees, clock=seconds.append)
         if queries.shape[1] != references.shape[1]:
             raise ModelError(
                 f"{job.adapter.name} gives {queries.shape[1]} numbers for a ground picture and "
@@ -143,8 +145,9 @@ def evaluate(
         _write_array(unfinished / name, queries)
         files.append(CellFile(cell=cell, file=name))
     gallery = sha256("\n".join(hashes).encode())
+    latency = 1000 * sum(seconds) / (len(job.cells) * len(job.pictures.queries))
     index = EmbeddingsIndex(
-        provenance=_provenance(job, gallery, str(resolve_device(device))),
+        provenance=_provenance(job, gallery, str(resolve_device(device)), latency),
         query_ids=tuple(pair.id for pair in job.pictures.queries),
         reference_ids=tuple(pair.id for pair in job.dataset.pairs),
         files=tuple(files),
@@ -186,7 +189,9 @@ def _write_array(path: Path, array: NDArray[np.float32]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def _provenance(job: Evaluation, gallery_sha256: str, device: str) -> Provenance:
+def _provenance(
+    job: Evaluation, gallery_sha256: str, device: str, latency: float | None = None
+) -> Provenance:
     return Provenance(
         suite=job.suite,
         fingerprint=job.suite.fingerprint,
@@ -198,7 +203,8 @@ def _provenance(job: Evaluation, gallery_sha256: str, device: str) -> Provenance
             gallery_sha256=gallery_sha256,
             manifest_sha256=job.pictures.manifest_sha256,
         ),
-        environment=_environment(device),
+        environment=_environment(device)
+        | ({} if latency is None else {"ground_ms_per_image": f"{latency:.3g}"}),
         date=datetime.datetime.now(datetime.timezone.utc).date(),
     )
 

@@ -210,7 +210,7 @@ def relative_mean_corruption_error(
     """Relative mCE: as mCE, with what a corruption adds to the clean error in the error's place.
 
     A strong reference may lose next to nothing under some corruption, and a ratio to that says
-    nothing: its loss counts as `least` where it is smaller.
+    nothing: a loss counts as `least` where it is smaller, the model's and the reference's alike.
 
     Args:
         own: R@1 when clean, and a corruption.
@@ -220,7 +220,7 @@ def relative_mean_corruption_error(
     Source: Hendrycks and Dietterich 2019, arXiv:1903.12261, section 4.
     """
     kept, kept_by_reference = (
-        {name: 1 - (np.asarray(clean) - value) for name, value in means.items()}
+        {name: 1 - np.maximum(np.asarray(clean) - value, least) for name, value in means.items()}
         for clean, means in (own, reference)
     )
     return mean_corruption_error(kept, kept_by_reference, least)

@@ -25,6 +25,7 @@ from cvgl_bench.scores import errors_in_metres
 from cvgl_bench.suite import Cell
 
 INDEX = "index.json"
+EMBEDDINGS = "embeddings"
 REFERENCES = "references.npy"
 RANKS = "ranks.parquet"
 RECORD = "record.json"
@@ -133,7 +134,7 @@ def score(source: Path, out: Path, resources: Resources = BY_NUMPY) -> Record:
         ModelError: the embeddings are broken.
     """
     is_folder = source.is_dir()
-    run = _answered(source, _read_index(source), resources) if is_folder else read_ranks(source)
+    run = _answered(source, read_index(source), resources) if is_folder else read_ranks(source)
     record = make_record(run.provenance, run.cells)
     refuse_another_run(out, run.provenance, list(run.cells))
     write_ranks(out / RANKS, run)
@@ -218,7 +219,12 @@ def _all_equal(embeddings: Embeddings) -> bool:
     return len(embeddings) > 1 and bool((embeddings == embeddings[0]).all())
 
 
-def _read_index(folder: Path) -> EmbeddingsIndex:
+def read_index(folder: Path) -> EmbeddingsIndex:
+    """Read an embeddings folder's index.
+
+    Raises:
+        RecordError: it is missing, damaged, or does not fit together.
+    """
     path = folder / INDEX
     try:
         index = EmbeddingsIndex.model_validate_json(path.read_bytes())

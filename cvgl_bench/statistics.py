@@ -135,6 +135,10 @@ def resampled(
         The lower and the upper ends, (n,) each.
     """
     count = hits.shape[1]
+    if count < 2:
+        # One query cannot be drawn in another way.
+        unknown = np.full(len(statistic(hits)), np.nan)
+        return unknown, unknown
 
     def of_draws(drawn: NDArray[np.int64], axis: int) -> Array:
         rows = np.moveaxis(drawn, axis, -1).reshape(-1, count)

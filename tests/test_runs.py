@@ -61,6 +61,17 @@ def test_ranks_that_are_not_the_records_are_refused(write_run):
         read_run(folder)
 
 
+def test_scores_that_do_not_follow_from_the_ranks_are_refused(write_run):
+    folder = write_run("good", 0.8)
+    page = json.loads((folder / "record.json").read_text())
+    page["cells"][2] |= {"r1": 1.0, "r5": 1.0, "r10": 1.0, "r1p": 1.0}
+    (folder / "record.json").write_text(json.dumps(page))
+    with pytest.raises(
+        RecordError, match=r"scores in the record of good .* not those of its ranks"
+    ):
+        read_run(folder)
+
+
 def test_runs_that_do_not_compare_are_refused(write_run):
     good = write_run("good", 0.8)
     with pytest.raises(RecordError, match="two runs of good"):

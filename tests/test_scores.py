@@ -101,8 +101,8 @@ def test_a_reference_without_an_error_counts_as_if_it_had_missed_one_query():
 
 def test_relative_mce_compares_what_is_lost():
     own, reference = (0.9, {"fog": 0.6, "snow": 0.9}), (0.8, {"fog": 0.2, "snow": 0.7})
-    # 0.3 / 0.6 and 0 / 0.1.
-    assert relative_mean_corruption_error(own, reference, 0.01) == pytest.approx(0.25)
+    # 0.3 / 0.6, and nothing lost of 0.1, which counts as 0.01.
+    assert relative_mean_corruption_error(own, reference, 0.01) == pytest.approx(0.3)
     strong = (0.9081, {"pixelate": 0.9026})
     weak = (0.9, {"pixelate": 0.8})
     assert relative_mean_corruption_error(weak, strong, 0.01) == pytest.approx(0.1 / 0.01)

@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "cvgl_bench.cli.evaluate",
     "score": "cvgl_bench.cli.score",
     "compare": "cvgl_bench.cli.compare",
+    "report": "cvgl_bench.cli.report",
     "publish": "cvgl_bench.cli.publish",
     "doctor": "cvgl_bench.cli.doctor",
     "list": "cvgl_bench.cli.listing",

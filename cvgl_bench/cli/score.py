@@ -21,7 +21,8 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         match = re.fullmatch(r"([0-9]{1,6})([KMGT]?)(i?B)?", str(value), re.IGNORECASE)
         if not match:
             self.fail(f"'{value}' is no size such as 500M or 2G.", param, ctx)
-        return int(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " ")
+        size: int = int(match[1]) << (10 * " KMGT".index(match[2].upper() or " "))
+        return size
 
 
 @click.command()
