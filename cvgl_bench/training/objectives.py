@@ -16,7 +16,13 @@ from cvgl_bench.training.augment import (
     photometric,
     quarter_turned,
 )
-from cvgl_bench.training.losses import DualWeights, dual_discriminative, info_nce, semi_hard_triplet
+from cvgl_bench.training.losses import (
+    DualWeights,
+    dual_discriminative,
+    info_nce,
+    semi_hard_triplet,
+    soft_margin_triplet,
+)
 from cvgl_bench.training.recipes import Recipe
 
 Gather = Callable[[Tensor], Tensor]
@@ -32,6 +38,7 @@ class Views:
         ground_view: the panoramas turned by chance and narrowed, for "dual" only.
         aerial_view: the tiles turned by quarters, for "dual" only.
         fov_degrees: of `ground_view`.
+        share: of the training that is over.
     """
 
     ground: Tensor
@@ -39,6 +46,7 @@ class Views:
     ground_view: Tensor | None = None
     aerial_view: Tensor | None = None
     fov_degrees: float = 360.0
+    share: float = 1.0
 
 
 def make_views(
@@ -80,7 +88,7 @@ def make_views(
 
     whole = normalised(varied(ground, "ground")), normalised(varied(aerial, "aerial"))
     if recipe.curriculum is None:
-        return Views(*whole)
+        return Views(*whole, share=share)
     stage = recipe.curriculum.at(share)
     columns = max(1, int(ground.shape[3] * stage.fov_degrees / 360))
     narrow = narrowed(varied(ground, "ground view"), columns, seed("direction"), first=first)
@@ -91,7 +99,7 @@ def make_views(
     )
     # Padding comes after normalising: a nought is the mean colour, as in an evaluation.
     view = padded(normalised(narrow), recipe.config)
-    return Views(*whole, view, normalised(turned), stage.fov_degrees)
+    return Views(*whole, view, normalised(turned), stage.fov_degrees, share)
 
 
 class Objective(nn.Module):
@@ -115,7 +123,8 @@ class Objective(nn.Module):
         ground = self.gather(network(views.ground, "ground"))
         aerial = self.gather(network(views.aerial, "aerial"))
         if self.recipe.loss == "triplet":
-            return semi_hard_triplet(ground, aerial)
+            is_early = views.share <= self.recipe.all_negatives
+            return (soft_margin_triplet if is_early else semi_hard_triplet)(ground, aerial)
         smoothing, scale = self.recipe.label_smoothing, network.logit_scale
         if self.recipe.loss == "contrastive":
             return info_nce(ground, aerial, scale, label_smoothing=smoothing)

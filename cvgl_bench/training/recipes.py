@@ -51,6 +51,8 @@ class Recipe:
         warm_up_epochs: over which the rate rises from nothing.
         clip_value: the largest absolute value of a gradient's element.
         label_smoothing: of the contrastive losses.
+        all_negatives: share of the training, from its start, in which the triplet loss takes all
+            negatives; after that it chooses one for each picture.
         pretrained: start from timm's weights.
         photometric: how colours are varied: "paper" as Sample4Geo does, "light" or "none".
         augmix: mix chains of augmentations in as well.
@@ -74,6 +76,7 @@ class Recipe:
     warm_up_epochs: float = 1.0
     clip_value: float = 100.0
     label_smoothing: float = 0.1
+    all_negatives: float = 0.0
     pretrained: bool = True
     photometric: Literal["paper", "light", "none"] = "paper"
     augmix: bool = False
@@ -184,6 +187,8 @@ def _small(paper: Recipe) -> Recipe:
         schedule="cosine",
         warm_up_epochs=1.0,
         pretrained=False,
+        # From chance, the nearest negatives alone pull all descriptors into one.
+        all_negatives=0.4,
         photometric="light",
         sampling=sampling,
         validate_every=2,
