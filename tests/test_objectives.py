@@ -6,7 +6,13 @@ from torch import nn
 
 from cvgl_bench.models.config import Config
 from cvgl_bench.models.inputs import normalised
-from cvgl_bench.training.losses import DualWeights, dual_discriminative, info_nce, semi_hard_triplet
+from cvgl_bench.training.losses import (
+    DualWeights,
+    dual_discriminative,
+    info_nce,
+    semi_hard_triplet,
+    soft_margin_triplet,
+)
 from cvgl_bench.training.objectives import Objective, Views, gathered, make_views
 from cvgl_bench.training.recipes import PRESETS
 
@@ -127,6 +133,14 @@ def test_the_loss_is_the_methods_own(method, views):
     }
     assert loss.item() == pytest.approx(expected[recipe.loss]().item(), rel=1e-6)
     assert {"triplet": "lrfr", "dual": "singeo"}.get(recipe.loss, method) == method
+
+
+def test_the_triplet_loss_takes_all_negatives_at_first(views):
+    network, recipe = Echo(), replace(small("lrfr"), all_negatives=0.4)
+    rows = [network(part, "ground") for part in parts(views)][:2]
+    for share, loss in ((0.4, soft_margin_triplet), (0.41, semi_hard_triplet)):
+        found = Objective(network, recipe, gathered)(replace(views, share=share))
+        assert found.item() == pytest.approx(loss(*rows).item(), rel=1e-6)
 
 
 def test_the_dual_loss_asks_for_second_views(views):

@@ -1,3 +1,4 @@
+import json
 import signal
 import subprocess
 import sys
@@ -292,3 +293,14 @@ def test_choosing_on_the_test_split_stands_in_the_record(make_cvusa, tmp_path):
     assert model_card(model).remarks == (
         "these weights were chosen by their R@1 on 'val', a split that is tested on"
     )
+
+
+def test_a_training_from_before_a_recipe_had_a_field_goes_on_with_its_default(tmp_path):
+    recipe = PRESETS["small"]["mrgeo"]
+    Run(tmp_path, recipe, {"trained_on": "x"}).open()
+    page = json.loads((tmp_path / "training.json").read_text())
+    del page["recipe"]["all_negatives"]
+    (tmp_path / "training.json").write_text(json.dumps(page))
+    assert Run(tmp_path, recipe, {"trained_on": "x"}).open().epoch == 0
+    with pytest.raises(DataError, match=r"its all_negatives is 0\.0, not 0\.4"):
+        Run(tmp_path, replace(recipe, all_negatives=0.4), {"trained_on": "x"}).open()

@@ -188,7 +188,7 @@ def _small(paper: Recipe) -> Recipe:
         warm_up_epochs=1.0,
         pretrained=False,
         # From chance, the nearest negatives alone pull all descriptors into one.
-        all_negatives=0.4,
+        all_negatives=0.4 if paper.loss == "triplet" else 0.0,
         photometric="light",
         sampling=sampling,
         validate_every=2,

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,9 @@ class State:
     neighbours: Tensor | None = None
 
 
+_DEFAULTS = {field.name: field.default for field in fields(Recipe) if field.default is not MISSING}
+
+
 @dataclass(frozen=True)
 class Run:
     """A training's folder.
@@ -107,7 +110,8 @@ class Run:
         except ValueError as error:
             raise DataError(f"{path} is damaged: {error}.") from error
         for part, ours in self.page.items():
-            theirs = found.get(part, {})
+            # A field that recipes did not have when the training began has its default.
+            theirs = (_DEFAULTS if part == "recipe" else {}) | found.get(part, {})
             differing = [key for key in ours if theirs.get(key) != ours[key]]
             if differing:
                 key = differing[0]
