@@ -7,7 +7,14 @@ ROOT = Path(__file__).parents[1]
 TORCH = {"torch", "torchvision", "timm", "kornia", "accelerate"}
 # The parts of cvgl_bench that may load torch when they are imported: all of these folders, but the
 # registry of models, which `cvgl-bench list models` reads.
-NEEDS_TORCH = {"attention.py", "doctor.py", "embedding.py", "evaluation.py", "gradcam.py"}
+NEEDS_TORCH = {
+    "attending.py",
+    "attention.py",
+    "doctor.py",
+    "embedding.py",
+    "evaluation.py",
+    "gradcam.py",
+}
 FOLDERS_OF_TORCH = ("models/", "training/")
 REGISTRY = "models/__init__.py"
 

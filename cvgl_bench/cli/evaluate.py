@@ -10,6 +10,7 @@ import click
 from cvgl_bench.cli import options
 
 if TYPE_CHECKING:
+    from cvgl_bench.evaluation import Evaluation
     from cvgl_bench.record import Record
 
 
@@ -32,6 +33,15 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A record whose errors count as 100 in mCE.",
 )
+@click.option(
+    "--attention",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Compare attention maps of the first N queries under headings and fields of view.",
+)
+@click.option(
+    "--layer", default="", help="For --attention: the module to look at, of a model of your own."
+)
 @options.profile
 @click.option("--quiet", is_flag=True, help="Write the run and print no tables.")
 @options.selection
@@ -47,6 +57,8 @@ def command(
     device: Literal["auto", "cpu", "cuda"],
     batch_size: int,
     reference: Path | None,
+    attention: int | None,
+    layer: str,
     profile: Literal["standard", "published"] | None,
     quiet: bool,
     views: tuple[str, ...] | None,
@@ -88,8 +100,24 @@ def command(
         record = evaluate(job, out, device=device, batch_size=batch_size, progress=bar.update)
     written = [out / RECORD, out / RANKS, *plot_all(record, out)]
     click.echo(f"written: {', '.join(map(str, written))}")
+    if attention is not None:
+        show_attention(job, out, attention, layer, device)
     if not quiet:
         show_tables(record, baseline)
+
+
+def show_attention(
+    job: Evaluation, out: Path, count: int, layer: str, device: Literal["auto", "cpu", "cuda"]
+) -> None:
+    """Compare attention maps, write them, and print the scores."""
+    from cvgl_bench.attending import attend
+    from cvgl_bench.gradcam import Setting
+
+    pairs = job.pictures.queries[:count]
+    page = attend(job.adapter, job.suite, pairs, out, Setting(layer=layer, device=device))
+    for kind, numbers in page.items():
+        click.echo(f"attention, {kind}: {numbers['score']:.3f} ({len(pairs)} queries)")
+    click.echo(f"written: {out / 'attention.json'}, {out / 'attention-*.png'}")
 
 
 def show_tables(record: Record, reference: Record | None) -> None:
