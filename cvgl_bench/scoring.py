@@ -5,6 +5,7 @@ each cell's array is), the references' array (R, D) and one (Q, D) array a cell;
 bits, unit length; `.npy`, `.npz` or Parquet.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +61,10 @@ class Resources:
         used = queries.nbytes + references.nbytes
         block = min(BLOCK_BYTES, (self.max_memory - used) * 4 // 5)
         if block < 4 * len(references):
-            least = (used + 5 * len(references)) / 2**20
+            least = math.ceil((used + 5 * len(references)) / 2**20)
             raise RecordError(
                 f"{len(queries):,} queries and {len(references):,} references of "
-                f"{references.shape[1]:,} numbers need at least {least:.0f} MiB of --max-memory."
+                f"{references.shape[1]:,} numbers need at least {least} MiB of --max-memory."
             )
         return block
 

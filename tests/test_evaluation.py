@@ -10,7 +10,7 @@ from cvgl_bench.evaluation import evaluate, plan_evaluation
 from cvgl_bench.generation import generate, make_plan
 from cvgl_bench.models import load
 from cvgl_bench.record import read_record
-from cvgl_bench.scoring import score
+from cvgl_bench.scoring import Resources, score
 from cvgl_bench.summary import summarise
 
 
@@ -336,3 +336,27 @@ def test_embeddings_made_elsewhere_need_a_short_index_and_are_marked_if_too_few(
     (tmp_path / "index.json").write_text(json.dumps(index))
     with pytest.raises(RecordError, match="suite"):
         score(tmp_path, tmp_path / "run")
+
+
+def test_a_record_says_how_long_a_ground_picture_took(world, tmp_path):
+    suite, root, made = world
+    record = evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), tmp_path / "run")
+    assert 0 < float(record.environment["ground_ms_per_image"]) < 1000
+
+
+def test_memory_is_bounded_where_a_bound_is_given(world, tmp_path):
+    suite, root, made = world
+    evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), tmp_path / "run")
+    folder = tmp_path / "run" / "embeddings"
+    wide = score(folder, tmp_path / "wide")
+    assert score(folder, tmp_path / "narrow", Resources(max_memory=2000)).cells == wide.cells
+    with pytest.raises(RecordError, match=r"need at least 1 MiB of --max-memory"):
+        score(folder, tmp_path / "none", Resources(max_memory=10))
+
+
+def test_positions_give_errors_in_metres_and_none_gives_none(world, tmp_path):
+    suite, root, made = world
+    record = evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), tmp_path / "run")
+    metres = record.cells[0].metres
+    assert metres.median > 1000, "the fake tiles lie half a degree from their panoramas"
+    assert metres.within_50 == 0
