@@ -34,7 +34,7 @@ from cvgl_bench.models.checkpoint import read_checkpoint, write_checkpoint
 from cvgl_bench.ranks_file import read_ranks
 from cvgl_bench.record import read_record
 from cvgl_bench.scores import Number
-from cvgl_bench.statistics import Array, Interval, resampled
+from cvgl_bench.statistics import Array, Interval, with_intervals
 from cvgl_bench.suite import CLEAN, Cell, Suite, load_suite
 from cvgl_bench.summary import Grid, averages
 from cvgl_bench.tables import as_markdown
@@ -131,12 +131,7 @@ def figures(suite: Suite, own: Found, baseline: Found) -> dict[str, Interval]:
         clean = {cell.view: ours.recalls[cell] for cell in own.cells if cell.corruption == CLEAN}
         return named | {f"R@1 {view}": clean[view] for view in NARROW}
 
-    hits = np.concatenate([own.hits, baseline.hits])
-    low, high = resampled(hits, lambda recalls: np.stack([*numbers(recalls).values()]))
-    return {
-        title: Interval(float(value), float(low[place]), float(high[place]))
-        for place, (title, value) in enumerate(numbers(hits.mean(axis=1)).items())
-    }
+    return with_intervals(np.concatenate([own.hits, baseline.hits]), numbers)
 
 
 def table(options: argparse.Namespace, suite: Suite) -> pd.DataFrame:

@@ -22,7 +22,6 @@ from cvgl_bench.attention import (
 from cvgl_bench.codec import decode
 from cvgl_bench.datasets import Pair
 from cvgl_bench.embedding import embed
-from cvgl_bench.errors import DataError
 from cvgl_bench.files import read, write_atomically
 from cvgl_bench.gradcam import Setting
 from cvgl_bench.models.adapter import Adapter
@@ -54,8 +53,6 @@ def attend(
         ModelError: see `attention`.
     """
     grounds, tiles = (list(_read(suite, pairs, side)) for side in ("ground", "aerial"))
-    if len({image.shape for image in [*grounds, *tiles]}) > 2:
-        raise DataError("attention is compared on pictures of one size.")
     described = embed(adapter, grounds, side="ground", device=setting.device)
     partners = embed(adapter, tiles, side="aerial", device=setting.device)
     found = {

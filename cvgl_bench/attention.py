@@ -27,7 +27,6 @@ Not stated in the paper; chosen here:
         where either map is so, and such comparisons are counted.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -45,6 +44,7 @@ from cvgl_bench.gradcam import USUAL, Maps, Setting, aerial_maps, ground_maps, s
 from cvgl_bench.models.adapter import Adapter
 from cvgl_bench.models.inputs import view_columns
 from cvgl_bench.models.reference import Encoders
+from cvgl_bench.plots import as_bytes
 from cvgl_bench.ranking import Embeddings
 from cvgl_bench.views import Image, crop, view_width
 
@@ -278,10 +278,7 @@ def draw_maps(images: Sequence[Image], found: AttentionAgreement, *, samples: in
                 grid[row, 1 + place].set_xlabel(text)
         for axes, title in zip(grid[0], ("as it is", *found.conditions), strict=True):
             axes.set_title(title)
-        buffer = io.BytesIO()
-        # The default text of a PNG carries the library's version: same maps, same bytes.
-        figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
-    return buffer.getvalue()
+        return as_bytes(figure, "png")
 
 
 def _overlay(axes: Axes, picture: Image, attention: NDArray[np.float32]) -> None:

@@ -9,7 +9,13 @@ import numpy as np
 from scipy import stats
 
 from cvgl_bench.errors import RecordError
-from cvgl_bench.statistics import Array, Interval, Sample, refuse_other_queries, resampled
+from cvgl_bench.statistics import (
+    Array,
+    Interval,
+    Sample,
+    refuse_other_queries,
+    with_intervals,
+)
 from cvgl_bench.suite import Cell
 from cvgl_bench.summary import averages
 
@@ -63,19 +69,18 @@ def compare(first: Sample, second: Sample) -> Comparison:
     one, other = (_part(sample, common) for sample in (first, second))
     hits = np.concatenate([one.hits, other.hits])
     split = len(common)
-    low, high = resampled(hits, lambda recalls: recalls[:split] - recalls[split:])
-    differences = hits[:split].mean(axis=1) - hits[split:].mean(axis=1)
+
+    def by_cell(recalls: Array) -> dict[Cell, Array]:
+        return dict(zip(common, recalls[:split] - recalls[split:], strict=True))
+
+    differences = with_intervals(hits, by_cell)
     won = ((hits[:split] == 1) & (hits[split:] == 0)).sum(axis=1)
     lost = ((hits[:split] == 0) & (hits[split:] == 1)).sum(axis=1)
     p = np.array([_mcnemar(*counts) for counts in zip(won.tolist(), lost.tolist(), strict=True)])
     adjusted = stats.false_discovery_control(p, method="bh")
     cells = {
         cell: CellDifference(
-            Interval(float(differences[i]), float(low[i]), float(high[i])),
-            int(won[i]),
-            int(lost[i]),
-            float(p[i]),
-            float(adjusted[i]),
+            differences[cell], int(won[i]), int(lost[i]), float(p[i]), float(adjusted[i])
         )
         for i, cell in enumerate(common)
     }
@@ -103,14 +108,7 @@ def _overall(one: Sample, other: Sample, hits: Array) -> dict[str, Interval]:
             if name in ours and name in theirs
         }
 
-    whole = numbers(hits.mean(axis=1))
-    if not whole:
-        return {}
-    low, high = resampled(hits, lambda recalls: np.stack([*numbers(recalls).values()]))
-    return {
-        name: Interval(float(value), float(low[i]), float(high[i]))
-        for i, (name, value) in enumerate(whole.items())
-    }
+    return with_intervals(hits, numbers)
 
 
 def query_scores(sample: Sample) -> Array | None:

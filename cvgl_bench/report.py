@@ -11,7 +11,13 @@ from cvgl_bench.errors import RecordError, unknown
 from cvgl_bench.pairing import Standing, query_scores, standings
 from cvgl_bench.runs import Run
 from cvgl_bench.scores import breaking_severity
-from cvgl_bench.statistics import Array, Interval, Sample, intervals, recall_intervals, resampled
+from cvgl_bench.statistics import (
+    Interval,
+    Sample,
+    intervals,
+    recall_intervals,
+    with_intervals,
+)
 from cvgl_bench.suite import Cell, Suite
 from cvgl_bench.summary import averages, grid_of
 
@@ -199,19 +205,7 @@ def _percent(each: Interval) -> Interval:
 
 
 def _curve(sample: Sample) -> dict[int, Interval]:
-    hits = sample.hits
-    whole = sample.grid(hits.mean(axis=1)).curve
-    if not whole:
-        return {}
-
-    def heights(recalls: Array) -> Array:
-        return np.stack([np.asarray(each) for each in sample.grid(recalls).curve.values()])
-
-    low, high = resampled(hits, heights)
-    return {
-        severity: Interval(float(value), float(low[i]), float(high[i]))
-        for i, (severity, value) in enumerate(whole.items())
-    }
+    return with_intervals(sample.hits, lambda recalls: sample.grid(recalls).curve)
 
 
 def _breaking(curve: Mapping[int, Interval]) -> dict[str, Interval]:

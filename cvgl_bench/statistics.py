@@ -7,9 +7,9 @@ one of a paired comparison. Seeds of a training are not resampled: intervals say
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ _SEED: Final = 20_260_101
 _BATCH = 100
 
 Array = NDArray[np.float64]
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Sample:
     Attributes:
         suite: the benchmark.
         view: one of its views.
-        cells: the answers of this view's cells.
+        cells: the answers; those of other views' cells are left alone.
     """
 
     suite: Suite
@@ -93,28 +94,36 @@ def intervals(sample: Sample, reference: Sample | None = None) -> dict[str, Inte
         own = sample.grid(recalls[:split])
         return averages(own, None if reference is None else reference.grid(recalls[split:]))
 
-    whole = numbers(hits.mean(axis=1))
-    names = list(whole)
-
-    def statistic(recalls: Array) -> Array:
-        found = numbers(recalls)
-        return np.stack([np.asarray(found[name], np.float64) for name in names])
-
-    low, high = resampled(hits, statistic)
-    return {
-        name: Interval(float(whole[name]), float(low[place]), float(high[place]))
-        for place, name in enumerate(names)
-    }
+    return with_intervals(hits, numbers)
 
 
 def recall_intervals(sample: Sample) -> dict[Cell, Interval]:
     """R@1 of every cell with its interval, from the same resamples for all."""
-    hits = sample.hits
-    low, high = resampled(hits, lambda recalls: recalls)
-    means = hits.mean(axis=1)
+    cells = sample.own
+    return with_intervals(sample.hits, lambda recalls: dict(zip(cells, recalls, strict=True)))
+
+
+def with_intervals(
+    hits: Array, numbers: Callable[[Array], Mapping[Key, Number]]
+) -> dict[Key, Interval]:
+    """Numbers that follow from recalls, each with its interval, all from the same draws.
+
+    Args:
+        hits: (cells, Q), a query's score in each cell.
+        numbers: takes recalls, (cells,) or (cells, B), gives numbers by the same keys, (B,) each.
+    """
+    whole = numbers(hits.mean(axis=1))
+    if not whole:
+        return {}
+
+    def statistic(recalls: Array) -> Array:
+        found = numbers(recalls)
+        return np.stack([np.asarray(found[key], np.float64) for key in whole])
+
+    low, high = resampled(hits, statistic)
     return {
-        cell: Interval(float(means[place]), float(low[place]), float(high[place]))
-        for place, cell in enumerate(sample.own)
+        key: Interval(float(value), float(low[place]), float(high[place]))
+        for place, (key, value) in enumerate(whole.items())
     }
 
 

@@ -58,6 +58,13 @@ def test_evaluate_takes_a_methods_name_and_needs_no_weights(method, town, tmp_pa
     assert record.cells[0].r1 >= 7 / PAIRS
 
 
+def test_a_layer_without_attention_is_a_wrong_command(town):
+    words = ["evaluate", "cvtown-c", "--model", "mrgeo", "--data", str(town), "--on-the-fly"]
+    done = CliRunner().invoke(main, [*words, "--layer", "network"])
+    assert done.exit_code == 2
+    assert "--layer is for the maps that --attention makes" in done.output
+
+
 def test_evaluate_compares_attention_where_it_is_asked_to(town, tmp_path):
     words = ["evaluate", "cvtown-c", "--model", "mrgeo", "--data", str(town), "--on-the-fly"]
     words += ["--corruptions", "none", "--partial", "--out", str(tmp_path), "--attention", "3"]

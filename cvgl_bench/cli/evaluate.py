@@ -75,6 +75,8 @@ def command(
         raise click.UsageError("give one of --set DIR and --on-the-fly.")
     if quiet and reference:
         raise click.UsageError("--reference is for the tables that --quiet leaves out.")
+    if layer and attention is None:
+        raise click.UsageError("--layer is for the maps that --attention makes.")
     from cvgl_bench.errors import RecordError
     from cvgl_bench.evaluation import evaluate, plan_evaluation
     from cvgl_bench.models import load

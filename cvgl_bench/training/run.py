@@ -19,6 +19,7 @@ from cvgl_bench.datasets import Dataset
 from cvgl_bench.errors import DataError, ModelError
 from cvgl_bench.files import read, write_atomically
 from cvgl_bench.models.checkpoint import write_checkpoint
+from cvgl_bench.plots import as_bytes
 from cvgl_bench.training.recipes import Recipe
 
 PAGE, STATE, WEIGHTS = "training.json", "state.pt", "weights.safetensors"
@@ -174,6 +175,4 @@ def _drawn(table: pd.DataFrame, recipe: Recipe) -> bytes:
         )
         right.set_ylabel("R@1 on validation, %", color="#D55E00")
         right.set_ylim(0, 102)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    return buffer.getvalue()
+        return as_bytes(figure, "png", dpi=120)
