@@ -17,6 +17,7 @@ class Answers:
     Attributes:
         ranks: (Q,), of the true reference, 1 being best.
         found: (Q,), the id of the reference that came first.
+        runners_up: (Q, at most 4), the ids of those that came next, best first.
         margins: (Q,), how much more similar it was than the second, at least 0.
         metres: (Q,), how far it lies from where the query was taken.
     """
@@ -25,6 +26,7 @@ class Answers:
     found: NDArray[np.object_] | None = None
     margins: NDArray[np.float32] | None = None
     metres: NDArray[np.float64] | None = None
+    runners_up: NDArray[np.object_] | None = None
 
     @property
     def hits(self) -> NDArray[np.float64]:

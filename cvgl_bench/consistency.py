@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cvgl_bench.answers import Answers
 from cvgl_bench.arrays import read_embeddings
 from cvgl_bench.errors import ModelError, RecordError
-from cvgl_bench.ranking import BLOCK_BYTES, TIE_TOLERANCE, Embeddings
+from cvgl_bench.ranking import MEMORY, TIE_TOLERANCE, Embeddings
 from cvgl_bench.ranks_file import RunAnswers
 from cvgl_bench.scoring import INDEX, CellFile, EmbeddingsIndex, read_index
 from cvgl_bench.statistics import resampled
@@ -97,7 +97,7 @@ def embedding_agreement(
     base: Cell = BASE,
     cells: Iterable[Cell] | None = None,
     *,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int = MEMORY,
 ) -> dict[Cell, EmbeddingAgreement]:
     """Compare the embeddings of the same queries in several cells with those in the base.
 

@@ -1,9 +1,11 @@
-"""Where the true references stand: one pass over all similarities, block by block.
+"""Where the true references stand: exact, and in one pass over all similarities.
 
-`rank_all` needs numpy only, and torch where it is asked for a device of torch's.
+Approximate similarities settle what is far enough from the limit; what is not is computed again, so
+that every rank is the one of float64, whatever multiplied first and on whatever machine. `rank_all`
+needs no torch, unless it is asked for a device of torch's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvgl_bench.errors import ModelError
+from cvgl_bench.products import Product, by_bfloat16, by_device, by_numpy, multiplies_bfloat16
+from cvgl_bench.sifting import CHUNK, Best, sift, similarities
 
 TIE_TOLERANCE: Final = 1e-6
 UNIT_TOLERANCE: Final = 1e-3
-BLOCK_BYTES: Final = 256 << 20
-_CHECKED_ROWS = 4096
+MEMORY: Final = 256 << 20
+FIRST: Final = 5
+_BLOCK_BYTES = 64 << 20
+_CHECKED_ROWS = 512
 
 Embeddings = NDArray[np.float32]
 Ranks = NDArray[np.int64]
@@ -27,15 +33,20 @@ class Ranking:
 
     Attributes:
         ranks: (Q,), of the true reference, 1 being best.
-        found: (Q,), the row of the reference that comes first. A tie goes against the model: where
-            the true reference is not alone at the top, it is another one.
+        first: (Q, K), the rows of the K = min(5, R) most similar references, best first. A tie goes
+            against the model: where the true reference is not alone at the top, it is second.
         margins: (Q,), how much more similar the most similar reference is than the second one, at
             least 0; NaN where there is only one reference.
     """
 
     ranks: Ranks
-    found: NDArray[np.int64]
+    first: NDArray[np.int64]
     margins: NDArray[np.float32]
+
+    @property
+    def found(self) -> NDArray[np.int64]:
+        """The row of the reference that comes first, (Q,)."""
+        return self.first[:, 0]
 
 
 def check_embeddings(embeddings: Embeddings, what: str) -> None:
@@ -69,33 +80,70 @@ def check_embeddings(embeddings: Embeddings, what: str) -> None:
         )
 
 
+def least_memory(references: int) -> int:
+    """Bytes that ranking cannot do without."""
+    return 64 * references + (1 << 20)
+
+
 def rank_all(
     queries: Embeddings,
     references: Embeddings,
     positives: Sequence[int] | NDArray[np.int64],
     *,
-    block_bytes: int = BLOCK_BYTES,
+    memory: int = MEMORY,
     device: str | None = None,
 ) -> Ranking:
     """Rank each query's true reference among all references.
 
     A rank counts every reference that is at least as similar as the true one, so that a tie goes
     against the model, and constant embeddings rank last and not first. Similarities nearer than
-    `TIE_TOLERANCE` are ties: float32 dot products of unit vectors are no more exact than that. A
-    NaN counts against the model too.
+    `TIE_TOLERANCE` are ties: what float32 holds of unit vectors is no more exact than that.
 
     Args:
         queries: (Q, D), unit length.
         references: (R, D), unit length.
         positives: (Q,), the row of each query's true reference.
-        block_bytes: what a block of similarities may take; at least one query's are held. All
-            else that is held besides the arguments is a quarter of it and 20 bytes a query.
-        device: None computes with numpy; "cpu" or "cuda" with torch there.
+        memory: bytes that may be held besides the arguments and 120 bytes a query; not less than
+            `least_memory`.
+        device: None computes with numpy; "cpu" with torch's bfloat16 where the processor multiplies
+            that, "cuda" with torch there. The ranks are the same.
 
     Raises:
-        ValueError: the shapes do not fit, or a positive lies outside the references.
+        ValueError: the shapes do not fit, a positive lies outside the references, or something is
+            not finite.
     """
     truth = np.asarray(positives, dtype=np.int64)
+    _refuse_unfit(queries, references, truth)
+    queries, references = np.ascontiguousarray(queries), np.ascontiguousarray(references)
+    least = np.empty(len(truth))
+    similarities(queries, references, truth, least)
+    least -= TIE_TOLERANCE
+    first = min(FIRST, len(references))
+    best = Best(
+        np.empty(len(truth), np.int64),
+        np.empty((len(truth), first), np.int64),
+        np.empty((len(truth), first)),
+    )
+    open_ = np.arange(len(truth))
+    for product in _products(references, memory, device):
+        size = _rows(product, references, memory)
+        left = []
+        for start in range(0, len(open_), size):
+            rows = open_[start : start + size]
+            bits, errors = product.block(queries[rows])
+            part, settled = sift(
+                bits, errors, (queries[rows], references), least[rows], first=first
+            )
+            _put(best, rows[settled], part, settled)
+            left.append(rows[~settled])
+        open_ = np.concatenate(left) if left else open_
+        if not open_.size:
+            break
+    _in_float64((queries, references), least, open_, best, memory=memory)
+    return _against_the_model(best, truth)
+
+
+def _refuse_unfit(queries: Embeddings, references: Embeddings, truth: NDArray[np.int64]) -> None:
     if queries.shape[1:] != references.shape[1:] or truth.shape != queries.shape[:1]:
         raise ValueError(
             f"{queries.shape} queries, {references.shape} references and {truth.shape} positives "
@@ -103,69 +151,73 @@ def rank_all(
         )
     if truth.size and not (truth.min() >= 0 and truth.max() < len(references)):
         raise ValueError(f"a positive lies outside the {len(references)} references")
-    block = _by_numpy(references) if device is None else _by_torch(references, device)
-    rows = max(1, block_bytes // (4 * len(references)))
-    starts = range(0, max(1, len(truth)), rows)
-    parts = [block(queries[i : i + rows], truth[i : i + rows]) for i in starts]
-    return Ranking(
-        np.concatenate([part.ranks for part in parts]),
-        np.concatenate([part.found for part in parts]),
-        np.concatenate([part.margins for part in parts]),
-    )
+    for rows in (queries, references):
+        for start in range(0, len(rows), _CHECKED_ROWS):
+            if not np.isfinite(rows[start : start + _CHECKED_ROWS]).all():
+                raise ValueError("an embedding holds a NaN or an infinity")
 
 
-_Block = Callable[[Embeddings, NDArray[np.int64]], Ranking]
+def _products(references: Embeddings, memory: int, device: str | None) -> Iterator[Product]:
+    """Ways of multiplying, coarse and quick ones first; none for a gallery of a few."""
+    if len(references) < FIRST * CHUNK:
+        return
+    if device == "cpu" and references.size * 2 <= memory * 3 // 4 and multiplies_bfloat16():
+        yield by_bfloat16(references)
+    yield by_numpy(references) if device in (None, "cpu") else by_device(references, device)
 
 
-def _by_numpy(references: Embeddings) -> _Block:
-    count = len(references)
-
-    def block(queries: Embeddings, truth: NDArray[np.int64]) -> Ranking:
-        similarity = queries @ references.T
-        rows = np.arange(len(truth))
-        true = similarity[rows, truth]
-        farther = np.count_nonzero(similarity < (true - TIE_TOLERANCE)[:, None], axis=1)
-        first = similarity.argmax(axis=1)
-        if np.isnan(similarity[rows, first]).any():
-            np.nan_to_num(similarity, copy=False, nan=-np.inf)
-            first = similarity.argmax(axis=1)
-        highest = similarity[rows, first]
-        similarity[rows, first] = -np.inf
-        second = similarity.argmax(axis=1)
-        with np.errstate(invalid="ignore"):
-            margins = highest - similarity[rows, second]
-        return _ranking(count - farther, truth, (first, second), margins, references=count)
-
-    return block
+def _rows(product: Product, references: Embeddings, memory: int) -> int:
+    """How many queries at a time: their similarities, embeddings, chunks and open references."""
+    number, width = references.shape
+    one: int = product.itemsize * number + 12 * width + 16 * number // CHUNK + 1000
+    return max(1, min(_BLOCK_BYTES, (memory - product.gallery_bytes) * 9 // 10) // one)
 
 
-def _by_torch(references: Embeddings, device: str) -> _Block:
-    import torch
-
-    gallery, count = torch.from_numpy(references).to(device), len(references)
-
-    def block(queries: Embeddings, truth: NDArray[np.int64]) -> Ranking:
-        similarity = torch.from_numpy(queries).to(device) @ gallery.T
-        true = similarity.gather(1, torch.from_numpy(truth).to(device)[:, None])
-        farther = (similarity < true - TIE_TOLERANCE).sum(dim=1).cpu().numpy()
-        values, places = similarity.nan_to_num_(nan=-torch.inf).topk(min(2, count), dim=1)
-        first, second = places[:, 0].cpu().numpy(), places[:, -1].cpu().numpy()
-        margins = (values[:, 0] - values[:, -1]).cpu().numpy()
-        return _ranking(count - farther, truth, (first, second), margins, references=count)
-
-    return block
+def _put(best: Best, rows: NDArray[np.int64], part: Best, where: NDArray[np.bool_]) -> None:
+    best.ranks[rows] = part.ranks[where]
+    best.columns[rows] = part.columns[where]
+    best.values[rows] = part.values[where]
 
 
-def _ranking(
-    ranks: Ranks,
-    truth: NDArray[np.int64],
-    best: tuple[NDArray[np.int64], NDArray[np.int64]],
-    margins: NDArray[np.float32],
+def _in_float64(
+    embeddings: tuple[Embeddings, Embeddings],
+    least: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    best: Best,
     *,
-    references: int,
-) -> Ranking:
-    """Of the two most similar references, the one that is found first if ties count against it."""
-    first, second = best
-    found = np.where((ranks > 1) & (first == truth), second, first)
-    known = margins if references > 1 else np.full_like(margins, np.nan)
-    return Ranking(ranks.astype(np.int64), found, known)
+    memory: int,
+) -> None:
+    """Rank some queries by all their similarities: where too many references are alike."""
+    queries, references = embeddings
+    number, size = references.shape
+    some = max(1, min(len(rows), memory // (32 * number + 8 * size)))
+    columns = max(1, memory // (4 * 8 * size))
+    for start in range(0, len(rows), some):
+        block = rows[start : start + some]
+        exact = queries[block].astype(np.float64)
+        similarity = np.empty((len(block), number))
+        for left in range(0, number, columns):
+            part = references[left : left + columns].astype(np.float64)
+            np.matmul(exact, part.T, out=similarity[:, left : left + columns])
+        for row, line in zip(block, similarity, strict=True):
+            best.ranks[row] = np.count_nonzero(line >= least[row])
+            best.columns[row] = _first_of(line, best.columns.shape[1])
+            best.values[row] = line[best.columns[row]]
+
+
+def _first_of(line: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """The places of the highest, best first, and of equal ones the first."""
+    limit = np.partition(line, len(line) - count)[len(line) - count]
+    above = np.flatnonzero(line > limit)
+    above = above[np.argsort(-line[above], kind="stable")]
+    return np.concatenate([above, np.flatnonzero(line == limit)[: count - len(above)]])
+
+
+def _against_the_model(best: Best, truth: NDArray[np.int64]) -> Ranking:
+    """Let the true reference be second where another one is as similar."""
+    first, values = best.columns, best.values
+    if first.shape[1] == 1:
+        return Ranking(best.ranks, first, np.full(len(truth), np.nan, np.float32))
+    shared = (best.ranks > 1) & (first[:, 0] == truth)
+    first[shared, :2] = first[shared, 1::-1]
+    return Ranking(best.ranks, first, (values[:, 0] - values[:, 1]).astype(np.float32))

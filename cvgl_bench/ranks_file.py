@@ -17,6 +17,7 @@ from cvgl_bench.suite import Cell
 
 _HEADER = b"cvgl_bench"
 _CELL = ["view", "corruption", "severity"]
+_RUNNERS_UP = ["found_2", "found_3", "found_4", "found_5"]
 _REQUIRED = ["image_id", *_CELL, "rank"]
 
 
@@ -50,6 +51,8 @@ def write_ranks(path: Path, run: RunAnswers) -> None:
 
 def _optional(answers: Answers) -> dict[str, object]:
     columns = {"found": answers.found, "margin": answers.margins, "metres": answers.metres}
+    if answers.runners_up is not None:
+        columns |= dict(zip(_RUNNERS_UP, answers.runners_up.T, strict=False))
     return {name: values for name, values in columns.items() if values is not None}
 
 
@@ -101,8 +104,11 @@ def _answers(group: pd.DataFrame) -> Answers:
     numbers = {
         name: group[name].to_numpy(np.float64) for name in ("margin", "metres") if name in group
     }
-    if found is not None and not all(isinstance(each, str) for each in found):
-        raise ValueError("a found reference has no id")
+    others = [name for name in _RUNNERS_UP if name in group]
+    runners_up = group[others].to_numpy(object) if others else None
+    for ids in (found, runners_up):
+        if ids is not None and not all(isinstance(each, str) for each in ids.flat):
+            raise ValueError("a found reference has no id")
     for name, values in numbers.items():
         # A gallery of one has no second reference, and so no margin.
         if not (np.isfinite(values) | (np.isnan(values) & (name == "margin"))).all():
@@ -110,4 +116,6 @@ def _answers(group: pd.DataFrame) -> Answers:
         if (values < 0).any():
             raise ValueError(f"{name} is below 0")
     margins = numbers["margin"].astype(np.float32) if "margin" in numbers else None
-    return Answers(group["rank"].to_numpy(np.int64), found, margins, numbers.get("metres"))
+    return Answers(
+        group["rank"].to_numpy(np.int64), found, margins, numbers.get("metres"), runners_up
+    )

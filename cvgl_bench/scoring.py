@@ -19,7 +19,7 @@ from cvgl_bench.answers import Answers
 from cvgl_bench.arrays import read_embeddings
 from cvgl_bench.errors import ModelError, RecordError, first_fault
 from cvgl_bench.files import write_atomically
-from cvgl_bench.ranking import BLOCK_BYTES, Embeddings, rank_all
+from cvgl_bench.ranking import MEMORY, Embeddings, least_memory, rank_all
 from cvgl_bench.ranks_file import RunAnswers, read_ranks, write_ranks
 from cvgl_bench.record import Provenance, Record, make_record, read_record, write_record
 from cvgl_bench.scores import errors_in_metres
@@ -43,30 +43,34 @@ class Resources:
 
     Attributes:
         max_memory: bytes for the embeddings of the gallery and of one cell, and for their
-            similarities; None takes what the embeddings need and a block of similarities.
-        device: None computes with numpy; "cpu" or "cuda" with torch there.
+            similarities; None takes what the embeddings need and 256 MiB.
+        device: None computes with numpy; "cpu" or "cuda" with torch there, to the same ranks.
     """
 
     max_memory: int | None = None
     device: str | None = None
 
-    def block_bytes(self, queries: Embeddings, references: Embeddings) -> int:
-        """What is left for a block of similarities; a quarter more is held beside it.
+    def for_ranking(self, queries: int, references: int, width: int) -> int:
+        """Bytes left to rank with.
+
+        Args:
+            queries: how many of one cell.
+            references: how many.
+            width: how many numbers each of them has.
 
         Raises:
-            RecordError: not even one query's similarities are.
+            RecordError: they are too few.
         """
         if self.max_memory is None:
-            return BLOCK_BYTES
-        used = queries.nbytes + references.nbytes
-        block = min(BLOCK_BYTES, (self.max_memory - used) * 4 // 5)
-        if block < 4 * len(references):
-            least = math.ceil((used + 5 * len(references)) / 2**20)
+            return MEMORY
+        used = np.dtype(np.float32).itemsize * width * (queries + references)
+        least = least_memory(references)
+        if self.max_memory < used + least:
             raise RecordError(
-                f"{len(queries):,} queries and {len(references):,} references of "
-                f"{references.shape[1]:,} numbers need at least {least} MiB of --max-memory."
+                f"{queries:,} queries and {references:,} references of {width:,} numbers need at "
+                f"least {math.ceil((used + least) / 2**20)} MiB of --max-memory."
             )
-        return block
+        return min(MEMORY, self.max_memory - used)
 
 
 BY_NUMPY: Final = Resources()
@@ -206,14 +210,14 @@ def _answers(
     positives: NDArray[np.int64],
     resources: Resources,
 ) -> Answers:
-    block = resources.block_bytes(queries, references)
-    ranking = rank_all(queries, references, positives, block_bytes=block, device=resources.device)
+    memory = resources.for_ranking(len(queries), *references.shape)
+    ranking = rank_all(queries, references, positives, memory=memory, device=resources.device)
     metres = None
     if index.query_positions is not None and index.reference_positions is not None:
         places = np.array(index.query_positions), np.array(index.reference_positions)
         metres = errors_in_metres(*places, ranking.found)
-    found = np.array(index.reference_ids, dtype=object)[ranking.found]
-    return Answers(ranking.ranks, found, ranking.margins, metres)
+    first = np.array(index.reference_ids, dtype=object)[ranking.first]
+    return Answers(ranking.ranks, first[:, 0], ranking.margins, metres, first[:, 1:])
 
 
 def _all_equal(embeddings: Embeddings) -> bool:

@@ -10,9 +10,9 @@ from accelerate.utils import gather_object
 from numpy.typing import NDArray
 
 from cvgl_bench.datasets import Pair
-from cvgl_bench.embedding import Device, embed
+from cvgl_bench.embedding import Device, embed, resolve_device
 from cvgl_bench.models.reference import Encoders
-from cvgl_bench.ranking import rank_all
+from cvgl_bench.ranking import check_embeddings, rank_all
 from cvgl_bench.scores import recall_at
 from cvgl_bench.training.pictures import InMemory, PairPictures
 from cvgl_bench.views import crop, draw_heading
@@ -43,7 +43,10 @@ def recall(
     queries, references = _embedded(
         encoders, pictures, pairs, (numbers, fov_degrees, 0), device=device
     )
-    return recall_at(rank_all(queries, references, numbers).ranks, 1)
+    for embeddings in (queries, references):
+        check_embeddings(embeddings, "the embeddings of the network in training")
+    ranking = rank_all(queries, references, numbers, device=str(resolve_device(device)))
+    return recall_at(ranking.ranks, 1)
 
 
 def embedded_by_all(
