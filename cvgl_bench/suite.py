@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from corruptions import CORRUPTIONS, FAMILY_OF, SEVERITIES
 from cvgl_bench.errors import SuiteError, first_fault, unknown
@@ -15,8 +22,10 @@ from cvgl_bench.views import FULL, parse_view
 
 if sys.version_info >= (3, 11):
     import tomllib
+    from typing import Self
 else:
     import tomli as tomllib
+    from typing_extensions import Self
 
 SUITES_FOLDER = Path(__file__).parent / "suites"
 CLEAN = "clean"
@@ -75,8 +84,8 @@ class Suite(BaseModel):
     seed: Annotated[int, Field(ge=0)]
     jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     views: Annotated[tuple[str, ...], Field(min_length=1)]
-    severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1)]
-    corruptions: Annotated[tuple[str, ...], Field(min_length=1)]
+    severities: tuple[Annotated[int, Field(ge=1, le=5)], ...]
+    corruptions: tuple[str, ...]
     mce_reference: str = ""
 
     @field_validator("views")
@@ -97,6 +106,16 @@ class Suite(BaseModel):
     def _severities_differ(cls, severities: tuple[int, ...]) -> tuple[int, ...]:
         unique("severity", map(str, severities))
         return severities
+
+    @model_validator(mode="after")
+    def _grid_has_two_sides(self) -> Self:
+        if bool(self.severities) != bool(self.corruptions):
+            raise SuiteError(
+                "corruptions and severities are both there, or neither, for views of clean pictures."
+            )
+        if self.form == "mixed" and not self.corruptions:
+            raise SuiteError("a mixed suite has corruptions to draw from.")
+        return self
 
     @property
     def label(self) -> str:

@@ -11,10 +11,13 @@ FINGERPRINTS = {
     "cvact-val-c": (3, "a51607b59963bc8d"),
     "cvact-val-c-all": (3, "f8c06f14ec9410d4"),
     "cvact-val-c-published": (2, "7729565cd29c8d6e"),
+    "cvact-val-fov": (1, "b3a1732152a23b04"),
     "cvtown-c": (5, "9b437777c7a91bc3"),
+    "cvtown-fov": (1, "d97f45de954b924d"),
     "cvusa-c": (3, "fe2210b11acd7de0"),
     "cvusa-c-all": (3, "2115b6f38ea1be55"),
     "cvusa-c-published": (2, "4861ceb84ac40f00"),
+    "cvusa-fov": (1, "318aedfd30e9a82e"),
 }
 
 
@@ -27,10 +30,14 @@ def test_a_version_is_bound_to_its_fingerprint():
 
 
 @pytest.mark.parametrize("name", suite_names())
-def test_packaged_suites_have_all_sixteen_corruptions_and_the_files_name(name):
+def test_packaged_suites_have_all_sixteen_corruptions_or_views_and_the_files_name(name):
     suite = load_suite(name)
     assert suite.name == name
-    assert suite.corruptions == tuple(CORRUPTIONS)
+    if name.endswith("-fov"):
+        assert suite.corruptions == ()
+        assert suite.views == ("full", "fov360", "fov180", "fov90", "fov70")
+    else:
+        assert suite.corruptions == tuple(CORRUPTIONS)
 
 
 def test_a_grid_has_82_cells_clean_and_its_control_first():
@@ -200,3 +207,13 @@ def test_fewer_pictures_are_refused_unless_they_are_meant(small_suite):
     with pytest.raises(SuiteError, match="2 queries where small-c has 3"):
         check_size(suite, 2, 3, partial=False)
     assert check_size(suite, 2, 3, partial=True) == ("2 queries where small-c has 3",)
+
+
+def test_a_suite_of_views_has_a_clean_cell_each(small_suite):
+    suite = small_suite(views=["full", "fov90"], corruptions=[], severities=[])
+    assert [str(cell) for cell in suite.cells] == ["clean", "clean (fov90)"]
+    for half in ({"corruptions": []}, {"severities": []}):
+        with pytest.raises(SuiteError, match="both there, or neither"):
+            small_suite(**half)
+    with pytest.raises(SuiteError, match="mixed suite has corruptions"):
+        small_suite(form="mixed", corruptions=[], severities=[])
