@@ -28,23 +28,18 @@ Not stated in the paper; chosen here:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-import matplotlib as mpl
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from cvgl_bench.attention_maps import AttentionAgreement, Maps, Part
 from cvgl_bench.errors import ModelError
-from cvgl_bench.gradcam import USUAL, Maps, Setting, aerial_maps, ground_maps, scaled
+from cvgl_bench.gradcam import USUAL, Setting, aerial_maps, ground_maps, scaled
 from cvgl_bench.models.adapter import Adapter
 from cvgl_bench.models.inputs import view_columns
 from cvgl_bench.models.reference import Encoders
-from cvgl_bench.plots import as_bytes
 from cvgl_bench.ranking import Embeddings
 from cvgl_bench.views import Image, crop, view_width
 
@@ -53,36 +48,6 @@ FOVS: Final = (180.0, 90.0, 70.0)
 QUARTERS: Final = (1, 2, 3)
 _WINDOW, _LEAST_WINDOW = 7, 3
 _WHOLE = (0.0, 360.0)
-
-Part = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class AttentionAgreement:
-    """Maps of N samples under K conditions beside those of the pictures as they are.
-
-    Attributes:
-        conditions: (K,), what was done to the picture, in words.
-        ssim: (N, K), structural similarity, -1 to 1.
-        is_nought: (N, K), whether either map was nought everywhere, which makes `ssim` 0.
-        base: (N, h, w), maps of the pictures as they are, 0 to 1.
-        maps: (K,) of (N, h, w_k), the other maps, turned back, 0 to 1.
-        parts: (K,), heading and field of view in degrees of what each of `maps` spans of the
-            picture; (0, 360) is all of it.
-    """
-
-    conditions: tuple[str, ...]
-    ssim: NDArray[np.float64]
-    is_nought: NDArray[np.bool_]
-    base: Maps
-    maps: tuple[Maps, ...]
-    parts: tuple[Part, ...]
-
-    @property
-    def scores(self) -> NDArray[np.float64]:
-        """(1 + SSIM) / 2, the mean over conditions, (N,); 0 to 1, 1 being the same map."""
-        scores: NDArray[np.float64] = (1 + self.ssim.mean(axis=1)) / 2
-        return scores
 
 
 def heading_consistency(
@@ -251,47 +216,3 @@ def _window(size: tuple[int, ...]) -> int:
             f"{_LEAST_WINDOW} x {_LEAST_WINDOW} is the least: take wider views or larger pictures."
         )
     return shortest - (shortest + 1) % 2
-
-
-def draw_maps(images: Sequence[Image], found: AttentionAgreement, *, samples: int = 3) -> bytes:
-    """Draw the first samples' maps over their pictures as a PNG.
-
-    Args:
-        images: the N pictures as they are, RGB uint8.
-        found: their maps. The first column has the picture as it is; the others what each map
-            spans of it, turned back, so that equal attention looks equal.
-        samples: the most rows.
-    """
-    rows, (height, width) = min(samples, len(images)), images[0].shape[:2]
-    columns = 1 + len(found.conditions)
-    size = (2.6 * columns, rows * (2.6 * min(1.0, height / width) + 0.3) + 0.3)
-    with mpl.rc_context({"font.size": 8}):
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for row in range(rows):
-            _overlay(grid[row, 0], images[row], found.base[row])
-            for place, (heading, fov) in enumerate(found.parts):
-                shown = crop(images[row], heading_degrees=heading, fov_degrees=fov)
-                _overlay(grid[row, 1 + place], shown, found.maps[place][row])
-                is_nought = found.is_nought[row, place]
-                text = "no attention" if is_nought else f"SSIM {found.ssim[row, place]:.2f}"
-                grid[row, 1 + place].set_xlabel(text)
-        for axes, title in zip(grid[0], ("as it is", *found.conditions), strict=True):
-            axes.set_title(title)
-        return as_bytes(figure, "png")
-
-
-def _overlay(axes: Axes, picture: Image, attention: NDArray[np.float32]) -> None:
-    height, width = picture.shape[:2]
-    axes.imshow(picture.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-    axes.imshow(
-        attention,
-        cmap="inferno",
-        vmin=0,
-        vmax=1,
-        alpha=0.8 * attention,
-        interpolation="bilinear",
-        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])

@@ -64,6 +64,11 @@ def cells_file(report: Report) -> str:
     return _file(tables)
 
 
+def tables_file(report: Report, tables: Sequence[TextTable]) -> str:
+    """Tables of a report that are of no view but the whole."""
+    return _file([text for table in tables for text in _floats(report, "full", table)])
+
+
 def _file(tables: Sequence[str]) -> str:
     return "\n".join(["% \\usepackage{booktabs}", *tables])
 

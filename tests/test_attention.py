@@ -9,15 +9,18 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import normalize
 
+from cvgl_bench.attending import attend
 from cvgl_bench.attention import (
     Setting,
     aerial_maps,
-    draw_maps,
     fov_consistency,
     ground_maps,
     heading_consistency,
     tile_consistency,
 )
+from cvgl_bench.attention_file import MAPS, PAGE, AttentionPage
+from cvgl_bench.attention_maps import KINDS, draw_maps
+from cvgl_bench.datasets import load_dataset
 from cvgl_bench.errors import DataError, ModelError
 from cvgl_bench.models import backbones
 from cvgl_bench.models.config import Config
@@ -309,3 +312,25 @@ def test_pictures_of_several_sizes_and_no_field_of_view_are_refused():
         ground_maps(Toy(), [], partners(0), setting=LAYER)
     with pytest.raises(ModelError, match="field of view"):
         fov_consistency(Toy(), pictures(1, 24, 48), partners(1), fovs=[0], setting=LAYER)
+
+
+def test_attending_writes_numbers_maps_and_pictures_of_a_run(make_cvusa, small_suite, tmp_path):
+    pairs = load_dataset("cvusa", make_cvusa(5, panorama=(24, 96)), "val").pairs
+    suite, out = small_suite(pairs=5), tmp_path / "run"
+    found = attend(Toy(), suite, pairs, out, LAYER)
+    page = AttentionPage.model_validate_json((out / PAGE).read_text())
+    assert {kind: each.model_dump() for kind, each in page.kinds.items()} == found
+    assert (page.model, page.fingerprint, page.samples) == ("toy", suite.fingerprint, 5)
+    assert found["heading"]["places"] == (6, 24)
+    assert found["heading"]["score"] == pytest.approx(1, abs=1e-5), "it turns with its panorama"
+    assert list(found["fov"]["by_condition"]) == [f"{fov}° towards 0°" for fov in (180, 90, 70)]
+    with np.load(out / MAPS, allow_pickle=False) as arrays:
+        assert arrays["tile.pictures"].shape == (3, 40, 40)
+        assert arrays["fov.maps3"].shape == (3, 6, 5)
+    assert {path.name for path in out.iterdir()} == {
+        *(PAGE, MAPS),
+        *(f"attention-{kind}.png" for kind in KINDS),
+    }
+    before = [(out / name).read_bytes() for name in (PAGE, MAPS)]
+    attend(Toy(), suite, pairs, out, LAYER)
+    assert before == [(out / name).read_bytes() for name in (PAGE, MAPS)]

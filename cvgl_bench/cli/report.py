@@ -57,13 +57,14 @@ def command(
 
     RECORDS are record.json files, or the folders that hold them, with ranks.parquet beside; all of
     one suite and the same queries. Writes models and cells as CSV, Markdown and LaTeX; how each run
-    agrees with itself and how far its answers can be trusted as CSV; and pictures in a folder a
-    view.
+    agrees with itself and how far its answers can be trusted as CSV; pictures in a folder a view;
+    and the attention of runs that were evaluated with --attention, in tables and pictures.
     """
     from cvgl_bench import latex
     from cvgl_bench.figures import draw_report
     from cvgl_bench.files import write_atomically
     from cvgl_bench.report import build_report
+    from cvgl_bench.report_attention import attention_files, read_attentions
     from cvgl_bench.report_columns import cell_frame, model_frame
     from cvgl_bench.report_self import agreement_frame, trust_frame
     from cvgl_bench.report_tables import (
@@ -84,6 +85,10 @@ def command(
         left_out += without
         if frame is not None:
             selves[f"{name}.csv"] = frame.to_csv().encode()
+    folders = [path if path.is_dir() else path.parent for path in records]
+    attentions, without = read_attentions(report, folders)
+    attention, other = attention_files(report, attentions, formats)
+    left_out += without + other
     files = {
         "models.csv": model_frame(report).to_csv().encode(),
         "models.md": models_page(report).encode(),
@@ -92,6 +97,7 @@ def command(
         "cells.md": cells_page(report).encode(),
         "cells.tex": latex.cells_file(report).encode(),
         **selves,
+        **attention,
         **pictures,
     }
     for name, data in files.items():
