@@ -1,35 +1,69 @@
-"""Records become leaderboards: one CSV a suite, derived and nothing else.
+"""Runs become leaderboards: one CSV a suite, derived and nothing else.
 
-FOLDER/records/<suite>-<version>/<model>.json    the evidence
-FOLDER/<suite>-<version>.csv                     derived from it, byte for byte
+FOLDER/records/<suite>-<version>/<entry>/    the evidence: record.json and ranks.parquet
+FOLDER/<suite>-<version>.csv                 derived from it, byte for byte
+
+An entry is a model with its weights: `polar`, `mrgeo-0b1c2d3e4f5a`. So the key of a row is model,
+hash of its weights, fingerprint of the suite (which its version is bound to) and version of the
+metrics (of which there is one a table).
 """
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cvgl_bench.errors import RecordError
 from cvgl_bench.files import read, write_atomically
-from cvgl_bench.record import Record, read_record, record_json
-from cvgl_bench.suite import CLEAN, check_size, load_suite, suite_names
+from cvgl_bench.ranks_file import write_ranks
+from cvgl_bench.record import Record, write_record
+from cvgl_bench.runs import Run, read_run
+from cvgl_bench.scoring import RANKS, RECORD
+from cvgl_bench.suite import CLEAN, Suite, check_size, load_suite, suite_names
 from cvgl_bench.summary import Summary, refuse_other_ground, summarise
 
 RECORDS = "records"
 
 
-def add_records(folder: Path, records: Iterable[Record]) -> list[Path]:
-    """Put records in their places; one of the same model and suite version is replaced.
+@dataclass(frozen=True)
+class Board:
+    """All runs of one suite that stand on its leaderboard.
+
+    Attributes:
+        suite: the benchmark.
+        runs: by entry, in the order of their names; each with the answers to every query.
+    """
+
+    suite: Suite
+    runs: Mapping[str, Run]
+
+    @property
+    def reference(self) -> str:
+        """The entry whose errors count as 100 in mCE; "" if it is not there."""
+        named = [entry for entry, run in self.runs.items() if run.name == self.suite.mce_reference]
+        return named[0] if named else ""
+
+
+def entry_of(record: Record) -> str:
+    """What tells a model with its weights from all others, fit to name a folder."""
+    name, weights = record.model.name, record.model.weights_sha256
+    return f"{name}-{weights[:12]}" if weights else name
+
+
+def add_runs(folder: Path, runs: Iterable[Run]) -> list[Path]:
+    """Put runs in their places; one of the same model, weights and suite version is replaced.
 
     Raises:
-        RecordError: a record may not stand on a leaderboard. None is added then.
+        RecordError: a run may not stand on a leaderboard. None is added then.
     """
-    accepted = list(records)
-    derive(folder, accepted)
+    accepted = list(runs)
+    read_boards(folder, accepted)
     paths = []
-    for record in accepted:
-        path = folder / RECORDS / record.suite.label / f"{record.model.name}.json"
-        write_atomically(path, record_json(record).encode())
+    for run in accepted:
+        path = folder / RECORDS / run.record.suite.label / entry_of(run.record)
+        write_ranks(path / RANKS, run.answers)
+        write_record(path / RECORD, run.record)
         paths.append(path)
     return paths
 
@@ -67,67 +101,89 @@ def refuse_unfit(record: Record) -> None:
         )
 
 
-def derive(folder: Path, added: Iterable[Record] = ()) -> dict[Path, bytes]:
-    """Compute every CSV from the records in a leaderboards folder; writes nothing.
+def read_boards(folder: Path, added: Iterable[Run] = ()) -> list[Board]:
+    """Read all leaderboards of a folder, by the names of their suites.
 
     Args:
         folder: the leaderboards folder.
-        added: records to take as if they were there already.
+        added: runs to take as if they were there already.
 
     Raises:
-        RecordError: a record is unfit, lies in another one's place, or was not made on the same
-            pictures as the others of its suite.
+        RecordError: a run is unfit, does not follow from its ranks, lies in another one's place,
+            or was not made on the same pictures as the others of its suite.
     """
-    boards: dict[str, dict[str, Record]] = {}
-    for path in sorted((folder / RECORDS).glob("*/*.json")):
-        record = read_record(path)
-        if (record.suite.label, record.model.name) != (path.parent.name, path.stem):
-            raise RecordError(
-                f"{path} holds {record.model.name} on {record.suite.label}: wrong place."
-            )
-        boards.setdefault(record.suite.label, {})[record.model.name] = record
-    for record in added:
-        boards.setdefault(record.suite.label, {})[record.model.name] = record
-    for records in boards.values():
-        for record in records.values():
-            refuse_unfit(record)
-            refuse_other_ground(record, next(iter(records.values())))
-    return {
-        folder / f"{label}.csv": _csv([records[name] for name in sorted(records)])
-        for label, records in sorted(boards.items())
-    }
+    boards: dict[str, dict[str, Run]] = {}
+    for path in sorted((folder / RECORDS).glob("*/*/")):
+        run = read_run(path)
+        if (run.record.suite.label, entry_of(run.record)) != (path.parent.name, path.name):
+            raise RecordError(f"{path} holds {run.name} on {run.record.suite.label}: wrong place.")
+        boards.setdefault(run.record.suite.label, {})[path.name] = run
+    for run in added:
+        boards.setdefault(run.record.suite.label, {})[entry_of(run.record)] = run
+    for runs in boards.values():
+        first = next(iter(runs.values()))
+        for run in runs.values():
+            refuse_unfit(run.record)
+            refuse_other_ground(run.record, first.record)
+            if run.answers.ids != first.answers.ids:
+                raise RecordError(f"{run.name} and {first.name} were asked other queries.")
+    return [
+        Board(next(iter(runs.values())).record.suite, dict(sorted(runs.items())))
+        for _, runs in sorted(boards.items())
+    ]
+
+
+def derive(folder: Path) -> dict[Path, bytes]:
+    """Compute every CSV from the runs in a leaderboards folder; writes nothing.
+
+    Raises:
+        RecordError: as `read_boards`.
+    """
+    return {folder / f"{board.suite.label}.csv": csv_of(board) for board in read_boards(folder)}
 
 
 def check(folder: Path) -> list[str]:
     """Say what a leaderboards folder holds that does not follow from its records."""
     derived = derive(folder)
     if not derived:
-        raise RecordError(f"{folder} holds no records, so there is nothing to check.")
+        raise RecordError(f"{folder} holds no runs, so there is nothing to check.")
     faults = []
     for path, data in derived.items():
         if not path.is_file():
             faults.append(f"{path} is missing")
         elif read(path) != data:
-            faults.append(f"{path} differs from what its records give")
+            faults.append(f"{path} differs from what its runs give")
     faults += [
-        f"{path} has no records" for path in sorted(folder.glob("*.csv")) if path not in derived
+        f"{path} has no runs" for path in sorted(folder.glob("*.csv")) if path not in derived
     ]
     return faults
 
 
 def write_derived(folder: Path) -> list[Path]:
-    """Write every CSV that follows from the records; returns their paths."""
+    """Write every CSV that follows from the runs; returns their paths."""
     derived = derive(folder)
     for path, data in derived.items():
         write_atomically(path, data)
     return list(derived)
 
 
-def _csv(records: list[Record]) -> bytes:
-    suite = records[0].suite
-    reference = next((r for r in records if r.model.name == suite.mce_reference), None)
-    rows = [_row(record, view, reference) for record in records for view in suite.views]
-    rows.sort(key=lambda row: (row["view"], -float(row["r1_cor"] or 0), row["model"]))
+def csv_of(board: Board) -> bytes:
+    """A leaderboard as CSV, the same bytes for the same runs; see leaderboards/README.md."""
+    reference = board.runs[board.reference].record if board.reference else None
+    rows = [
+        _row(run.record, view, reference)
+        for run in board.runs.values()
+        for view in board.suite.views
+    ]
+    rows.sort(
+        key=lambda row: (
+            board.suite.views.index(row["view"]),
+            -float(row["r1_cor"] or 0),
+            -float(row["r1_clean"]),
+            row["model"],
+            row["weights_sha256"],
+        )
+    )
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()

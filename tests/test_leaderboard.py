@@ -2,6 +2,7 @@ import csv
 import io
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 from cvgl_bench import leaderboard
 from cvgl_bench.answers import Answers
 from cvgl_bench.errors import RecordError
+from cvgl_bench.ranks_file import RunAnswers
 from cvgl_bench.record import DataCard, ModelCard, Provenance, make_record, record_json
+from cvgl_bench.runs import Run
 
 
 @pytest.fixture
 def make(small_suite):
-    """A function that makes a record whose first `found` of 100 queries are found in each cell."""
+    """A function that makes a run whose first `found` of 100 queries are found in each cell."""
 
     def build(name="good", found=(90, 88, 50, 10, 60, 40), suite=None, **provenance):
         suite = suite or small_suite(pairs=100, mce_reference="good")
@@ -30,9 +33,16 @@ def make(small_suite):
             "data": DataCard(queries=100, references=100, gallery_sha256="a" * 64),
             "date": "2026-01-31",
         }
-        return make_record(Provenance.model_validate(fields | provenance), ranks)
+        card = Provenance.model_validate(fields | provenance)
+        ids = tuple(f"{number:03d}" for number in range(100))
+        return Run(make_record(card, ranks), RunAnswers(card, ids, ranks))
 
     return build
+
+
+def changed(run, **fields):
+    """The run with other facts in its record."""
+    return replace(run, record=run.record.model_copy(update=fields))
 
 
 def rows(path):
@@ -41,7 +51,7 @@ def rows(path):
 
 def test_a_table_has_a_row_a_model_best_first_in_percent(make, tmp_path):
     worse = make("worse", (80, 79, 25, 5, 30, 20))
-    leaderboard.add_records(tmp_path, [worse, make()])
+    leaderboard.add_runs(tmp_path, [worse, make()])
     (path,) = leaderboard.write_derived(tmp_path)
     assert path == tmp_path / "small-c-1.csv"
     first, second = rows(path)
@@ -56,22 +66,22 @@ def test_a_table_has_a_row_a_model_best_first_in_percent(make, tmp_path):
 
 
 def test_without_the_reference_there_is_no_mce(make, tmp_path):
-    leaderboard.add_records(tmp_path, [make("other")])
+    leaderboard.add_runs(tmp_path, [make("other")])
     (row,) = rows(leaderboard.write_derived(tmp_path)[0])
     assert (row["mce"], row["mce_reference"]) == ("", "")
 
 
 def test_publishing_twice_changes_no_byte_and_adds_no_row(make, tmp_path):
-    leaderboard.add_records(tmp_path, [make(), make("worse")])
+    leaderboard.add_runs(tmp_path, [make(), make("worse")])
     (path,) = leaderboard.write_derived(tmp_path)
     before = path.read_bytes()
-    leaderboard.add_records(tmp_path, [make("worse"), make()])
+    leaderboard.add_runs(tmp_path, [make("worse"), make()])
     leaderboard.write_derived(tmp_path)
     assert path.read_bytes() == before
 
 
 def test_check_finds_every_difference(make, tmp_path):
-    leaderboard.add_records(tmp_path, [make()])
+    leaderboard.add_runs(tmp_path, [make()])
     assert leaderboard.check(tmp_path) == [f"{tmp_path / 'small-c-1.csv'} is missing"]
     (path,) = leaderboard.write_derived(tmp_path)
     assert leaderboard.check(tmp_path) == []
@@ -82,37 +92,46 @@ def test_check_finds_every_difference(make, tmp_path):
 
 def test_unfit_records_are_refused_and_none_of_the_others_is_added(make, small_suite, tmp_path):
     good = make()
-    lacking = good.model_copy(update={"cells": good.cells[:-1]})
+    lacking = changed(good, cells=good.record.cells[:-1])
     unfit = {
         "not comparable": make("partial", not_comparable=("25 queries where x has 100",)),
         "every query": make("constant", degenerate="every query embedding is the same"),
         "lacks 1 of": lacking,
         "fingerprint": make("old", fingerprint="0" * 64),
-        "25 queries where small-c has 100": good.model_copy(
-            update={"data": DataCard(queries=25, references=100)}
+        "25 queries where small-c has 100": changed(
+            good, data=DataCard(queries=25, references=100)
         ),
-        "not measured": good.model_copy(update={"status": "unverified"}),
+        "not measured": changed(good, status="unverified"),
     }
-    for message, record in unfit.items():
+    for message, run in unfit.items():
         with pytest.raises(RecordError, match=message):
-            leaderboard.add_records(tmp_path, [good, record])
+            leaderboard.add_runs(tmp_path, [good, run])
     assert not (tmp_path / "records").exists()
 
 
 def test_a_record_with_a_known_suites_name_must_carry_the_known_suite(make, tmp_path):
-    forged = make("forged", suite=make().suite.model_copy(update={"name": "cvtown-c"}))
-    forged = forged.model_copy(update={"fingerprint": forged.suite.fingerprint})
+    named = make().record.suite.model_copy(update={"name": "cvtown-c"})
+    forged = changed(make("forged", suite=named), fingerprint=named.fingerprint)
     with pytest.raises(RecordError, match="the suite that it names has"):
-        leaderboard.add_records(tmp_path, [forged])
+        leaderboard.add_runs(tmp_path, [forged])
 
 
 def test_a_record_that_does_not_fit_the_others_leaves_them_as_they_are(make, tmp_path):
-    leaderboard.add_records(tmp_path, [make(), make("worse")])
+    leaderboard.add_runs(tmp_path, [make(), make("worse")])
     other = DataCard(queries=100, references=100, gallery_sha256="b" * 64)
     with pytest.raises(RecordError, match="not of the same suite and pictures"):
-        leaderboard.add_records(tmp_path, [make(data=other)])
+        leaderboard.add_runs(tmp_path, [make(data=other)])
     leaderboard.write_derived(tmp_path)
     assert leaderboard.check(tmp_path) == []
+
+
+def test_a_run_of_other_queries_is_refused(make, tmp_path):
+    other = make("other")
+    ids = tuple(reversed(other.answers.ids))
+    with pytest.raises(RecordError, match="other and good were asked other queries"):
+        leaderboard.add_runs(
+            tmp_path, [make(), replace(other, answers=replace(other.answers, ids=ids))]
+        )
 
 
 def test_records_of_two_profiles_never_share_a_table(make, small_suite, tmp_path):
@@ -120,29 +139,41 @@ def test_records_of_two_profiles_never_share_a_table(make, small_suite, tmp_path
     published = make("worse", suite=small_suite(pairs=100, profile="published"))
     standard = make(suite=small_suite(pairs=100))
     with pytest.raises(RecordError, match=r"profile published.*profile standard"):
-        leaderboard.add_records(tmp_path, [standard, published])
+        leaderboard.add_runs(tmp_path, [standard, published])
     assert not (tmp_path / "records").exists()
 
 
 def test_an_empty_folder_is_nothing_to_check(tmp_path):
-    with pytest.raises(RecordError, match="no records"):
+    with pytest.raises(RecordError, match="holds no runs"):
         leaderboard.check(tmp_path / "absent")
 
 
 def test_a_record_in_another_ones_place_is_refused(make, tmp_path):
-    (path,) = leaderboard.add_records(tmp_path, [make()])
-    path.rename(path.with_name("better.json"))
+    (path,) = leaderboard.add_runs(tmp_path, [make()])
+    path.rename(path.with_name("better"))
     with pytest.raises(RecordError, match="wrong place"):
         leaderboard.derive(tmp_path)
 
 
-def test_a_forged_score_in_a_record_is_still_a_fraction(make, tmp_path):
-    (path,) = leaderboard.add_records(tmp_path, [make()])
-    fields = json.loads(record_json(make()))
-    fields["cells"][0]["r1"] = 90
-    path.write_text(json.dumps(fields))
-    with pytest.raises(RecordError, match="less than or equal to 1"):
+def test_a_forged_record_does_not_follow_from_its_ranks(make, tmp_path):
+    (path,) = leaderboard.add_runs(tmp_path, [make()])
+    fields = json.loads(record_json(make().record))
+    fields["cells"][0] |= {"r1": 0.97, "r5": 0.97, "r10": 0.97}
+    (path / "record.json").write_text(json.dumps(fields))
+    with pytest.raises(RecordError, match="are not those of its ranks"):
         leaderboard.derive(tmp_path)
+
+
+def test_other_weights_of_a_model_are_another_row(make, tmp_path):
+    first, second = (ModelCard(name="net", weights_sha256=letter * 64) for letter in "ab")
+    for _ in range(2):
+        leaderboard.add_runs(tmp_path, [make(model=first), make(model=second), make()])
+    (path,) = leaderboard.write_derived(tmp_path)
+    keys = [(row["model"], row["weights_sha256"][:1]) for row in rows(path)]
+    assert sorted(keys) == [("good", ""), ("net", "a"), ("net", "b")]
+    (board,) = leaderboard.read_boards(tmp_path)
+    assert list(board.runs) == ["good", "net-aaaaaaaaaaaa", "net-bbbbbbbbbbbb"]
+    assert board.reference == "good"
 
 
 def test_the_shipped_leaderboards_follow_from_their_records():
@@ -152,7 +183,7 @@ def test_the_shipped_leaderboards_follow_from_their_records():
 
 
 def test_every_column_is_described(make, tmp_path):
-    leaderboard.add_records(tmp_path, [make()])
+    leaderboard.add_runs(tmp_path, [make()])
     (path,) = leaderboard.write_derived(tmp_path)
     text = (Path(__file__).parents[1] / "leaderboards" / "README.md").read_text()
     for column in rows(path)[0]:

@@ -19,6 +19,8 @@ COMMANDS = {
     "compare": "cvgl_bench.cli.compare",
     "report": "cvgl_bench.cli.report",
     "publish": "cvgl_bench.cli.publish",
+    "submit": "cvgl_bench.cli.submit",
+    "verify-submission": "cvgl_bench.cli.verify_submission",
     "doctor": "cvgl_bench.cli.doctor",
     "list": "cvgl_bench.cli.listing",
 }

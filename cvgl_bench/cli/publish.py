@@ -1,4 +1,4 @@
-"""cvgl-bench publish: records become leaderboard CSVs."""
+"""cvgl-bench publish: runs become leaderboard CSVs and pages."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from cvgl_bench.cli import options
 
 
 @click.command()
-@click.argument("records", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--folder",
     type=options.FOLDER,
@@ -17,25 +17,47 @@ from cvgl_bench.cli import options
     help="The leaderboards.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; fail if a CSV differs.")
+@click.option("--site", type=options.FOLDER, help="Build the pages as well, into this folder.")
+@click.option(
+    "--pictures",
+    type=options.FOLDER,
+    help="A CVTown data set, as `cvgl-bench town` writes it, to take the pages' pictures from.",
+)
 @click.pass_context
-def command(ctx: click.Context, records: tuple[Path, ...], folder: Path, check: bool) -> None:
-    """Put records on the leaderboards.
+def command(
+    ctx: click.Context,
+    runs: tuple[Path, ...],
+    folder: Path,
+    check: bool,
+    site: Path | None,
+    pictures: Path | None,
+) -> None:
+    """Put RUNS on the leaderboards: folders with a record and its ranks, or submissions.
 
-    Every CSV is derived again from all records in the folder.
+    Every CSV is derived again from all runs in the folder.
     """
     from cvgl_bench import leaderboard
-    from cvgl_bench.record import read_record
+    from cvgl_bench.runs import read_run
+    from cvgl_bench.submission import open_submission
 
-    if check and records:
-        raise click.UsageError("--check looks at what is there and takes no RECORDS.")
+    if check and (runs or site):
+        raise click.UsageError("--check looks at what is there; it takes no RUNS and no --site.")
+    if pictures and not site:
+        raise click.UsageError("--pictures are for the pages; name their folder with --site.")
     if check:
         faults = leaderboard.check(folder)
         for fault in faults:
             click.echo(fault, err=True)
         if faults:
             ctx.exit(1)
-        click.echo(f"{folder}: every table follows from its records.")
+        click.echo(f"{folder}: every table follows from its runs.")
         return
-    leaderboard.add_records(folder, [read_record(path) for path in records])
+    added = [open_submission(path, folder) if path.suffix == ".zip" else read_run(path) for path in runs]
+    leaderboard.add_runs(folder, added)
     for path in leaderboard.write_derived(folder):
         click.echo(f"written: {path}")
+    if site:
+        from cvgl_bench.site import build_site
+
+        build_site(folder, site, pictures=pictures)
+        click.echo(f"written: {site / 'index.html'}")

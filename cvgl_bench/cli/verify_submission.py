@@ -1,0 +1,34 @@
+"""cvgl-bench verify-submission: does every number of a submission follow from its ranks?"""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    default=Path("leaderboards"),
+    show_default=True,
+    help="The leaderboards that they are for.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The reports as one JSON list.")
+@click.pass_context
+def command(ctx: click.Context, files: tuple[Path, ...], folder: Path, as_json: bool) -> None:
+    """Verify FILES that `cvgl-bench submit` made; writes nothing.
+
+    Every number is computed again from the ranks. A line a check: passed, failed, or a note for
+    whoever reviews. Exit status 0 if no check of any file failed.
+    """
+    from cvgl_bench.submission import verify_file
+
+    reports = [verify_file(path, folder)[0] for path in files]
+    if as_json:
+        click.echo(json.dumps([report.as_json for report in reports], indent=1))
+    else:
+        click.echo("\n\n".join(report.text for report in reports))
+    if not all(report.accepted for report in reports):
+        ctx.exit(1)
