@@ -21,14 +21,16 @@ MODELS = (BASELINE, *FLOORS)
 def command(ctx: click.Context, out: Path, workers: int) -> None:
     """Go the whole way on a rendered town.
 
-    Corrupt it 16 ways, evaluate a baseline and three floors, make the tables and a plot. Every step
+    Corrupt it 16 ways, evaluate a baseline and three floors, make the tables and pages. Every step
     is a command of its own, printed before it runs.
     """
     from cvgl_bench.cli import evaluate, generate, publish, town
     from cvgl_bench.suite import load_suite
 
     pairs = load_suite(SUITE).pairs
-    world, pictures, runs, boards = (out / name for name in ("town", SUITE, "runs", "leaderboards"))
+    world, pictures, runs, boards, site = (
+        out / name for name in ("town", SUITE, "runs", "leaderboards", "site")
+    )
     _say(f"town --out {world} --split val --pairs {pairs} --size small --workers {workers}")
     ctx.invoke(town.command, out=world, split="val", pairs=pairs, size="small", workers=workers)
     _say(f"generate {SUITE} --data {world} --out {pictures} --workers {workers}")
@@ -46,17 +48,18 @@ def command(ctx: click.Context, out: Path, workers: int) -> None:
             out=runs / model,
             quiet=quiet,
         )
-    records = tuple(runs / model / "record.json" for model in MODELS if model != "constant")
-    _say(f"publish {' '.join(map(str, records))} --folder {boards}")
-    ctx.invoke(publish.command, records=records, folder=boards)
-    _summary(runs)
+    shown = tuple(runs / model for model in MODELS if model != "constant")
+    ends = f"--site {site} --pictures {world}"
+    _say(f"publish {' '.join(map(str, shown))} --folder {boards} {ends}")
+    ctx.invoke(publish.command, runs=shown, folder=boards, site=site, pictures=world)
+    _summary(runs, site)
 
 
 def _say(line: str) -> None:
     click.secho(f"\n$ cvgl-bench {line}", bold=True)
 
 
-def _summary(runs: Path) -> None:
+def _summary(runs: Path, site: Path) -> None:
     from cvgl_bench.record import read_record
     from cvgl_bench.tables import as_markdown, model_table
 
@@ -69,6 +72,6 @@ def _summary(runs: Path) -> None:
         "errors as a share of the\nbaseline's.\n\n"
         "polar is a training-free baseline; the others are floors. 'constant' gives every picture "
         "the same embedding:\nit scores 0, because ties count against the model, and it may not "
-        f"be published.\nLook at {runs / BASELINE / 'severity.png'}. Next: README.md, 'Your own "
-        "data'."
+        f"be published.\nLook at {site / 'index.html'} in a browser: tables, curves, and every "
+        "query that was not found.\nNext: README.md, 'Your own data'."
     )
