@@ -11,11 +11,31 @@ from corruptions import FAMILIES
 from cvgl_bench.report import Entry
 from cvgl_bench.suite import CLEAN, Cell
 
-WIDTH: Final = 460
-HEIGHT: Final = 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 66, 12, 40
 APART: Final = 14  # Between two labels at the lines' ends.
 MEAN: Final = "mean"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A chart's size, and where its axes end, in its own units; y grows downwards."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    def x(self, share: float) -> float:
+        """Where a share of the horizontal axis lies."""
+        return round(self.left + (self.right - self.left) * share, 2)
+
+    def y(self, share: float) -> float:
+        """Where a share of the vertical axis lies, from below."""
+        return round(self.top + (self.bottom - self.top) * (1 - share), 2)
+
+
+_FRAME: Final = Frame(width=460, height=300, left=34, right=394, top=12, bottom=260)
 
 
 @dataclass(frozen=True)
@@ -46,8 +66,7 @@ class Chart:
         chance_y: where guesses would lie.
         values: R@1 in percent of every line at clean and the severities; for those who cannot see
             the lines.
-        width: of the whole chart.
-        height: of the whole chart.
+        frame: its size and axes.
     """
 
     lines: tuple[Line, ...]
@@ -55,24 +74,7 @@ class Chart:
     ticks_y: tuple[tuple[float, str], ...]
     chance_y: float
     values: Mapping[str, tuple[float, ...]]
-
-    width: int = WIDTH
-    height: int = HEIGHT
-
-    @property
-    def left(self) -> int:
-        """The left end of the axes."""
-        return _LEFT
-
-    @property
-    def right(self) -> int:
-        """The right end of the axes."""
-        return WIDTH - _RIGHT
-
-    @property
-    def bottom(self) -> int:
-        """The lower end of the axes."""
-        return HEIGHT - _BOTTOM
+    frame: Frame = _FRAME
 
 
 def chart_of(entry: Entry) -> Chart | None:
@@ -89,7 +91,7 @@ def chart_of(entry: Entry) -> Chart | None:
     values[MEAN] = tuple(entry.curve[step].value for step in steps)
     top = axis_end(max(value for own in values.values() for value in own))
     ends = [_y(own[-1], top) for own in values.values()]
-    labels = spread(ends, _TOP, HEIGHT - _BOTTOM + 4)
+    labels = spread(ends, _FRAME.top, _FRAME.bottom + 4)
     lines = []
     for (name, own), label_y in zip(values.items(), labels, strict=True):
         points = [(_x(step, steps), _y(value, top)) for step, value in zip(steps, own, strict=True)]
@@ -143,13 +145,11 @@ def axis_end(highest: float) -> int:
 
 
 def _x(step: int, steps: Sequence[int]) -> float:
-    wide = WIDTH - _LEFT - _RIGHT
-    return round(_LEFT + wide * step / max(1, *steps), 2)
+    return _FRAME.x(step / max(1, *steps))
 
 
 def _y(value: float, top: int) -> float:
-    high = HEIGHT - _TOP - _BOTTOM
-    return round(_TOP + high * (1 - value / top), 2)
+    return _FRAME.y(value / top)
 
 
 def spread(places: Sequence[float], top: float, bottom: float) -> list[float]:

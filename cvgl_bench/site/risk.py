@@ -8,13 +8,11 @@ import numpy as np
 
 from cvgl_bench.answers import Answers
 from cvgl_bench.report import Entry
-from cvgl_bench.site.curves import axis_end, spread
+from cvgl_bench.site.curves import Frame, axis_end, spread
 from cvgl_bench.suite import CLEAN, MIXED, Cell
 from cvgl_bench.trust import risk_coverage
 
-WIDTH: Final = 460
-HEIGHT: Final = 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 76, 12, 40
+_FRAME: Final = Frame(width=460, height=260, left=34, right=384, top=12, bottom=220)
 _STEPS: Final = 50  # A line's points: every two percent of coverage.
 
 
@@ -36,23 +34,7 @@ class RiskChart:
     lines: tuple[RiskLine, ...]
     ticks_x: tuple[tuple[float, str], ...]
     ticks_y: tuple[tuple[float, str], ...]
-    width: int = WIDTH
-    height: int = HEIGHT
-
-    @property
-    def left(self) -> int:
-        """The left end of the axes."""
-        return _LEFT
-
-    @property
-    def right(self) -> int:
-        """The right end of the axes."""
-        return WIDTH - _RIGHT
-
-    @property
-    def bottom(self) -> int:
-        """The lower end of the axes."""
-        return HEIGHT - _BOTTOM
+    frame: Frame = _FRAME
 
 
 def risk_chart(entry: Entry) -> RiskChart:
@@ -73,7 +55,7 @@ def risk_chart(entry: Entry) -> RiskChart:
         named.append((f"severity {severity}", f"s{severity}", pool))
     risks = [_risks(pool) for _, _, pool in named]
     top = axis_end(max(max(risk) for risk in risks))
-    labels = spread([_y(risk[-1], top) for risk in risks], _TOP, HEIGHT - _BOTTOM + 4)
+    labels = spread([_y(risk[-1], top) for risk in risks], _FRAME.top, _FRAME.bottom + 4)
     lines = [
         RiskLine(
             name,
@@ -102,8 +84,8 @@ def _risks(pool: Sequence[Answers]) -> list[float]:
 
 
 def _x(share: float) -> float:
-    return round(_LEFT + (WIDTH - _LEFT - _RIGHT) * share / 100, 2)
+    return _FRAME.x(share / 100)
 
 
 def _y(value: float, top: int) -> float:
-    return round(_TOP + (HEIGHT - _TOP - _BOTTOM) * (1 - value / top), 2)
+    return _FRAME.y(value / top)
