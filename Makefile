@@ -4,13 +4,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test lint parity golden bench clean clean-compiled
+.PHONY: demo test faults lint parity golden bench clean clean-compiled
 
 demo: $(VENV)/.ready
 	$(BIN)/cvgl-bench demo --workers $(WORKERS)
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# A line a fault: its name says what happens to the run, and what becomes of it.
+faults: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable ".[ray]"
+	$(BIN)/python -m pytest tests/test_faults.py tests/test_executors.py \
+		tests/test_ray_embedding.py tests/test_evaluation_resume.py -m "" --verbose --no-header --timeout 600
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

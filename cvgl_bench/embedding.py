@@ -20,6 +20,34 @@ from cvgl_bench.ranking import UNIT_TOLERANCE
 Device = Literal["cpu", "cuda", "auto"]
 _Batch = list[NDArray[np.uint8]]
 Encoder = Callable[[Tensor], Tensor]
+# How torch's allocators word it where they raise a plain RuntimeError.
+_NO_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+    "CUDA error: out of memory",
+)
+
+
+class _OutOfMemoryError(Exception):
+    """A batch did not fit; another size may."""
+
+
+class BatchSize:
+    """How many pictures go through a model at once: fewer, once its memory was too short for them.
+
+    Attributes:
+        asked: what was asked for.
+        now: what is tried now, at least 1.
+    """
+
+    def __init__(self, asked: int) -> None:
+        if asked < 1:
+            raise ModelError(f"a batch holds at least one image, not {asked}.")
+        self.asked = self.now = asked
+
+    def halve(self, failed: int) -> None:
+        """Go on with half of the number that failed."""
+        self.now = max(1, failed // 2)
 
 
 def embed(
@@ -30,32 +58,55 @@ def embed(
     device: Device = "cpu",
     batch_size: int = 32,
     fov_degrees: float = 360.0,
-    clock: Callable[[float], None] = lambda _: None,
 ) -> NDArray[np.float32]:
     """Embed images in their order; returns (N, D) float32 of unit length.
 
+    See `embed_batches`, whose arguments and errors these are.
+    """
+    size = BatchSize(batch_size)
+    return np.concatenate(
+        list(
+            embed_batches(
+                adapter, images, side=side, device=device, size=size, fov_degrees=fov_degrees
+            )
+        )
+    )
+
+
+def embed_batches(
+    adapter: Adapter,
+    images: Iterable[NDArray[np.uint8]],
+    *,
+    side: Side,
+    device: Device = "cpu",
+    size: BatchSize,
+    fov_degrees: float = 360.0,
+    clock: Callable[[float], None] = lambda _: None,
+) -> Generator[NDArray[np.float32], None, None]:
+    """Embed images in their order, and yield their rows, (B, D) float32 of unit length.
+
     Consecutive images of one size go through the model together, and another size starts a new
     batch. The images are drawn from `images` as they are needed, in a thread of their own and at
-    most one batch ahead of the model, so that reading or rendering them overlaps with it.
+    most one batch ahead of the model, so that reading or rendering them overlaps with it. Where
+    memory is too short for a batch, its half is tried, down to one image, and kept to.
 
     Args:
         adapter: the model.
         images: RGB, (H, W, 3) uint8 each.
         side: which encoder sees them.
         device: where the model runs; "auto" is CUDA if there is one, else the processor.
-        batch_size: the most images in a batch. It changes nothing but rounding and memory.
+        size: the most images in a batch. It changes nothing but rounding and memory.
         fov_degrees: how much of the panorama ground images show, in (0, 360]; passed on to an
             adapter that wants it, see `is_told_fov`.
         clock: told how many seconds the encoder took for each batch, its transfer to and from the
             device included, reading and rendering not.
 
     Raises:
-        ModelError: an argument makes no sense, the device is absent, or the model returned
-            something else than finite rows of unit length, one an image, of one width throughout.
+        ModelError: an argument makes no sense, the device is absent, memory is too short for one
+            image, or the model returned something else than finite rows of unit length, one an
+            image, of one width throughout.
         DataError: there is no image at all, or one is not (H, W, 3) uint8.
     """
-    if batch_size < 1:
-        raise ModelError(f"a batch holds at least one image, not {batch_size}.")
     if side not in ("ground", "aerial"):
         raise ModelError(unknown("side", side, ["ground", "aerial"]))
     if not 0 < fov_degrees <= 360:
@@ -63,23 +114,28 @@ def embed(
     place = resolve_device(device)
     prepare(adapter, place)
     encode = encoder_of(adapter, side, fov_degrees)
-    parts: list[NDArray[np.float32]] = []
-    done = 0
-    with closing(_one_ahead(_batches(images, batch_size))) as batches:
+    who = f"{adapter.name} ({side})"
+    done, width = 0, None
+    with closing(_one_ahead(_batches(images, size.asked))) as batches:
         for batch in batches:
-            who = f"{adapter.name} ({side})"
-            start = time.perf_counter()
-            with torch.inference_mode():
-                rows = _encoded(encode, as_floats(batch, place), who, done)
-            width = parts[0].shape[1] if parts else None
-            _check(rows, who, done, len(batch), width)
-            # A copy, because a model may hand out the same buffer again and again.
-            parts.append(np.array(rows.detach().float().cpu().numpy()))
-            clock(time.perf_counter() - start)
-            done += len(batch)
-    if not parts:
+            first = 0
+            while first < len(batch):
+                part = batch[first : first + size.now]
+                start = time.perf_counter()
+                try:
+                    rows = _encoded(encode, part, place, who, done)
+                except _OutOfMemoryError:
+                    _make_smaller(size, part, who, done)
+                    continue
+                _check(rows, who, done, len(part), width)
+                # A copy, because a model may hand out the same buffer again and again.
+                found = np.array(rows.numpy())
+                clock(time.perf_counter() - start)
+                width = found.shape[1]
+                first, done = first + len(part), done + len(part)
+                yield found
+    if not done:
         raise DataError(f"there is not one {side} image to embed.")
-    return np.concatenate(parts)
 
 
 def prepare(adapter: Adapter, place: torch.device) -> None:
@@ -108,16 +164,42 @@ def encoder_of(adapter: Adapter, side: Side, fov_degrees: float) -> Encoder:
     return partial(cast("Any", adapter).encode_ground, fov_degrees=fov_degrees)
 
 
-def _encoded(encode: Encoder, images: Tensor, who: str, done: int) -> Tensor:
+def _encoded(encode: Encoder, batch: _Batch, place: torch.device, who: str, done: int) -> Tensor:
+    """What a model makes of a batch, on the processor."""
     try:
-        return encode(images)
+        with torch.inference_mode():
+            rows = encode(as_floats(batch, place))
+            # The copy back belongs to the batch's time, and may lack memory as well. What is no
+            # such tensor goes on as it is, to be named by `_check`.
+            floats = isinstance(rows, Tensor) and rows.is_floating_point()
+            return rows.float().cpu() if floats else rows
     except ModelError:
         raise
     except (Exception, SystemExit) as error:
+        if is_out_of_memory(error):
+            raise _OutOfMemoryError from error
         raise ModelError(
-            f"{who} failed at images {done} to {done + len(images) - 1}: "
+            f"{who} failed at images {done} to {done + len(batch) - 1}: "
             f"{type(error).__name__}: {error} (cvgl-bench --traceback ... shows where)"
         ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device or the machine had no memory left."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+
+
+def _make_smaller(size: BatchSize, batch: _Batch, who: str, done: int) -> None:
+    """Halve the batches after one that did not fit."""
+    height, width = batch[0].shape[:2]
+    if len(batch) == 1:
+        raise ModelError(
+            f"{who} ran out of memory at image {done}, alone in its batch ({width} x {height} "
+            "pixels). Use a machine or --device with more memory, or a smaller model."
+        )
+    size.halve(len(batch))
 
 
 def resolve_device(name: Device) -> torch.device:

@@ -1,45 +1,36 @@
 """The one place that joins suite, data, model, embedding, scores and record."""
 
-import datetime
-import io
-import os
-import platform
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from corruptions.codecs import CODECS
-from cvgl_bench import __version__
-from cvgl_bench.codec import decode, usable_codec
-from cvgl_bench.datasets import Dataset, Position, load_dataset
-from cvgl_bench.embedding import Device, embed, resolve_device
+from cvgl_bench.codec import usable_codec
+from cvgl_bench.datasets import Dataset, load_dataset
+from cvgl_bench.embedding import BatchSize, Device, resolve_device
+from cvgl_bench.embedding_identity import Sources, Unit, key_of, plan_units
+from cvgl_bench.embedding_run import Embedder, Scale
+from cvgl_bench.embedding_store import EmbeddingStore
 from cvgl_bench.errors import ModelError
+from cvgl_bench.evaluation_folder import (
+    UNFINISHED,
+    already_finished,
+    claim,
+    environment_of,
+    finish,
+    model_card,
+    provenance_of,
+)
 from cvgl_bench.executors import Progress, no_progress
-from cvgl_bench.files import read, sha256, write_atomically
+from cvgl_bench.folder_lock import WHOLE, Shard, alone_in, finishing, tidy_up
 from cvgl_bench.models.adapter import Adapter
 from cvgl_bench.pictures import Pictures, RenderedPictures, cells_of_set, open_set
-from cvgl_bench.record import DataCard, ModelCard, Provenance, Record
-from cvgl_bench.scoring import (
-    BY_NUMPY,
-    EMBEDDINGS,
-    REFERENCES,
-    CellFile,
-    EmbeddingsIndex,
-    Positions,
-    Resources,
-    refuse_another_run,
-    score,
-    write_index,
-)
+from cvgl_bench.record import Record
+from cvgl_bench.scoring import refuse_another_run
 from cvgl_bench.suite import Cell, Suite, check_size
-from cvgl_bench.views import parse_view
 
-Image = NDArray[np.uint8]
+__all__ = ["Evaluation", "evaluate", "evaluate_shard", "model_card", "plan_evaluation"]
+
+_ALONE = Scale()
 
 
 @dataclass(frozen=True)
@@ -105,142 +96,100 @@ def evaluate(
     device: Device = "auto",
     batch_size: int = 32,
     progress: Progress = no_progress,
+    scale: Scale = _ALONE,
 ) -> Record:
     """Embed the gallery once and every cell's queries, score them, and write the run.
 
-    An earlier run in the folder stays whole until the new one is.
+    Every array is kept as soon as it is whole: the same call after a kill goes on where it was. An
+    earlier run in the folder stays whole until the new one is.
 
     Args:
         job: what to evaluate.
         out: the run's folder; gets `embeddings/`, `ranks.parquet` and `record.json`.
         device: "auto", "cpu" or "cuda".
         batch_size: pictures at a time.
-        progress: told 1 for each picture embedded.
+        progress: told how many pictures are embedded.
+        scale: a cache, a bound on memory, other machines.
 
     Raises:
-        CvglBenchError: a picture or an embedding is broken, or the folder holds another run.
-            No record is written then.
+        CvglBenchError: a picture or an embedding is broken, another evaluation is running in the
+            folder, or it holds another run. No record is written then.
     """
-    provenance = _provenance(job, "", str(resolve_device(device)))
-    refuse_another_run(out, provenance, job.cells)
-    unfinished = out / f"{EMBEDDINGS}.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    run = partial(embed, job.adapter, device=device, batch_size=batch_size)
-    hashes: list[str] = []
-    tiles = _counted(_tiles(job, hashes), progress)
-    references = run(tiles, side="aerial")
-    _write_array(unfinished / REFERENCES, references)
-    files = []
-    seconds: list[float] = []
-    for number, cell in enumerate(job.cells):
-        images = _counted(job.pictures.images(cell), progress)
-        fov_degrees = parse_view(cell.view).fov_degrees
-        queries = run(images, side="ground", fov_degrees=fov_degrees, clock=seconds.append)
-        if queries.shape[1] != references.shape[1]:
-            raise ModelError(
-                f"{job.adapter.name} gives {queries.shape[1]} numbers for a ground picture and "
-                f"{references.shape[1]} for an aerial one; they must be as many."
-            )
-        name = f"{number:03d}-{cell.view}-{cell.corruption}-{cell.severity}.npy"
-        _write_array(unfinished / name, queries)
-        files.append(CellFile(cell=cell, file=name))
-    gallery = sha256("\n".join(hashes).encode())
-    latency = 1000 * sum(seconds) / (len(job.cells) * len(job.pictures.queries))
-    index = EmbeddingsIndex(
-        provenance=_provenance(job, gallery, str(resolve_device(device)), latency),
-        query_ids=tuple(pair.id for pair in job.pictures.queries),
-        reference_ids=tuple(pair.id for pair in job.dataset.pairs),
-        files=tuple(files),
-        query_positions=_positions(pair.ground_position for pair in job.pictures.queries),
-        reference_positions=_positions(pair.aerial_position for pair in job.dataset.pairs),
-    )
-    write_index(unfinished, index)
-    place = resolve_device(device)
-    resources = Resources(device=str(place)) if place.type == "cuda" else BY_NUMPY
-    record = score(unfinished, out, resources)
-    shutil.rmtree(out / EMBEDDINGS, ignore_errors=True)
-    unfinished.rename(out / EMBEDDINGS)
+    with alone_in(out):
+        embedder, units = _prepare(job, out, device, batch_size, scale)
+        embedder.embed(units, progress)
+        return finish(embedder, units, out)
+
+
+def evaluate_shard(
+    job: Evaluation,
+    out: Path,
+    shard: Shard,
+    *,
+    device: Device = "auto",
+    batch_size: int = 32,
+    progress: Progress = no_progress,
+    scale: Scale = _ALONE,
+) -> Record | None:
+    """Embed every N-th array of gallery and cells; whoever finds all there scores them.
+
+    Args:
+        job: what to evaluate, the same for every shard.
+        out: the run's folder, that of all shards, or one whose `embeddings.unfinished/` is copied
+            together with those of the others.
+        shard: which of how many, counted from 1.
+        device: as for `evaluate`; so what follows.
+        batch_size: pictures at a time.
+        progress: told how many pictures are embedded.
+        scale: a cache, a bound on memory, other machines.
+
+    Returns:
+        The record; None while other shards are not done.
+
+    Raises:
+        CvglBenchError: as `evaluate`, or the model cannot be told from another one.
+    """
+    with alone_in(out, shard):
+        embedder, units = _prepare(job, out, device, batch_size, scale)
+        if shard != WHOLE and not all(unit.is_reusable for unit in units):
+            raise ModelError(f"{_nameless(job)}, so that no shard could find another's work.")
+        record = already_finished(embedder, units, out)
+        if record is None:
+            embedder.embed(units[shard[0] - 1 :: shard[1]], progress)
+            with finishing(out):
+                record = already_finished(embedder, units, out)
+                if record is None and embedder.has_all(units):
+                    record = finish(embedder, units, out)
+    if record is not None:
+        tidy_up(out)
     return record
 
 
-def _positions(places: Iterable[Position | None]) -> Positions | None:
-    """Latitudes and longitudes; None unless all are known."""
-    known = [None if place is None else (place.latitude, place.longitude) for place in places]
-    return None if None in known else tuple(place for place in known if place is not None)
-
-
-def _tiles(job: Evaluation, hashes: list[str]) -> Iterator[Image]:
-    codec = CODECS[job.suite.codec]
-    for pair in job.dataset.pairs:
-        data = read(pair.aerial)
-        hashes.append(sha256(data))
-        yield decode(data, str(pair.aerial), codec)
-
-
-def _counted(images: Iterator[Image], progress: Progress) -> Iterator[Image]:
-    for image in images:
-        yield image
-        progress(1)
-
-
-def _write_array(path: Path, array: NDArray[np.float32]) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    write_atomically(path, buffer.getvalue())
-
-
-def _provenance(
-    job: Evaluation, gallery_sha256: str, device: str, latency: float | None = None
-) -> Provenance:
-    return Provenance(
-        suite=job.suite,
-        fingerprint=job.suite.fingerprint,
-        model=model_card(job.adapter),
-        data=DataCard(
-            queries=len(job.pictures.queries),
-            references=len(job.dataset.pairs),
-            ids_sha256=job.dataset.ids_sha256,
-            gallery_sha256=gallery_sha256,
-            manifest_sha256=job.pictures.manifest_sha256,
-        ),
-        environment=_environment(device)
-        | ({} if latency is None else {"ground_ms_per_image": f"{latency:.3g}"}),
-        date=datetime.datetime.now(datetime.timezone.utc).date(),
-    )
-
-
-def model_card(adapter: Adapter) -> ModelCard:
-    """Describe a model as records do.
-
-    Raises:
-        ModelError: its name is none that a file can have.
-    """
-    try:
-        return ModelCard(
-            name=adapter.name,
-            weights_sha256=adapter.weights_sha256,
-            preprocessing=adapter.preprocessing,
-            remarks=getattr(adapter, "remarks", ""),
+def _prepare(
+    job: Evaluation, out: Path, device: Device, batch_size: int, scale: Scale
+) -> tuple[Embedder, list[Unit]]:
+    """Say what there is to embed, and refuse a folder that is another run's."""
+    size = BatchSize(batch_size)
+    place = resolve_device("auto" if scale.elsewhere else device)
+    refuse_another_run(out, provenance_of(job), job.cells)
+    store = EmbeddingStore(out / UNFINISHED)
+    claim(store, job)
+    sources = Sources(job)
+    units = plan_units(job, sources)
+    if not all(unit.is_reusable for unit in units):
+        scale.tell(f"{_nameless(job)}: if this run is stopped, the next one starts anew.")
+    foreign = store.keys() - {key_of(unit.identity) for unit in units}
+    if foreign:
+        scale.tell(
+            f"{len(foreign)} arrays in {store.folder} are of other cells, pictures or code of the "
+            "model than now, and are not used."
         )
-    except ValueError as error:
-        raise ModelError(
-            f"the model's name '{adapter.name}' or weights_sha256 '{adapter.weights_sha256}' "
-            "cannot be recorded. A name is up to 64 lower-case letters, digits, '.', '_' and '-'; "
-            'a hash is 64 hexadecimal digits, or "" for a model without weights.'
-        ) from error
+    on: Device = "cuda" if place.type == "cuda" else "cpu"
+    return Embedder(job, sources, store, on, environment_of(on), size, scale), units
 
 
-def _environment(device: str) -> dict[str, str]:
-    import timm
-    import torch
-
-    return {
-        "cvgl-bench": __version__,
-        "device": device,
-        "device_name": torch.cuda.get_device_name() if device.startswith("cuda") else "",
-        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "timm": timm.__version__,
-        "torch": torch.__version__,
-    }
+def _nameless(job: Evaluation) -> str:
+    return (
+        f"{job.adapter.name} names no weights and its code is in no file, or its pictures have no "
+        "hashes: nothing tells its embeddings from another's"
+    )

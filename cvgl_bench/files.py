@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -80,12 +81,21 @@ def read(path: Path) -> bytes:
     """Read a file whole.
 
     Raises:
-        DataError: it is missing or cannot be read.
+        DataError: it is missing or cannot be read, or another size came than the disk says: another
+            program is writing it, or a network folder gave a part.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read()
+            status = os.fstat(file.fileno())
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}.") from error
+    if stat.S_ISREG(status.st_mode) and len(data) != status.st_size:
+        raise DataError(
+            f"{path} has {status.st_size:,} bytes, of which {len(data):,} were read. Is it being "
+            "written, or its network folder failing? Run the same command again to go on."
+        )
+    return data
 
 
 def _read_umask() -> int:

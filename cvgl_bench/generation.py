@@ -4,28 +4,26 @@ The work is cut into units: a few queries, all their cells. A worker renders a u
 each written atomically, and leaves the unit's manifest rows as the sign that it is done. The sign
 may outlive a picture in a power cut, so a run that finds it counts the pictures and their bytes,
 and so does the one that finishes the last unit, before it joins the rows into the set's manifest.
-So workers, shards, machines, kills and resumes change nothing of the bytes.
+So workers, shards, machines, kills and resumes change nothing of the bytes. No time of a file
+decides anything.
 """
 
-import json
+import functools
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from filelock import FileLock
 
-from cvgl_bench.codec import usable_codec
-from cvgl_bench.datasets import Dataset, Pair
-from cvgl_bench.errors import DataError, SuiteError
-from cvgl_bench.executors import Progress, no_progress, run_local
+from cvgl_bench.errors import DataError
+from cvgl_bench.executors import Executor, Progress, no_progress, run_local
 from cvgl_bench.files import read, settle, sha256, write_atomically
+from cvgl_bench.headings import HEADINGS, headings_csv
 from cvgl_bench.manifest import (
-    HEADINGS,
     MANIFEST,
     SET_PAGE,
+    TREE,
     SetPage,
-    headings_csv,
     manifest_bytes,
     measures_of,
     read_set,
@@ -33,106 +31,10 @@ from cvgl_bench.manifest import (
     versions,
     write_set_page,
 )
-from cvgl_bench.severity import sample
-from cvgl_bench.suite import CLEAN, Cell, Suite, check_size
-from cvgl_bench.units import WORK, Unit, is_done, lost_picture, render_unit, rows_file
+from cvgl_bench.planning import Plan, make_plan
+from cvgl_bench.units import WORK, Unit, is_done, lost_file, render_unit, rows_file
 
-UNIT_IMAGES = 320
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that decides the bytes of a set.
-
-    Attributes:
-        suite: the benchmark.
-        dataset: the queries to make, in order.
-        cells: what to make of each.
-        partial: the queries are not the ones that the suite asks for.
-        measured: of how many queries, spread evenly, the outputs are compared with the clean
-            picture.
-    """
-
-    suite: Suite
-    dataset: Dataset
-    cells: tuple[Cell, ...]
-    partial: bool
-    measured: int
-
-    @property
-    def measured_ids(self) -> frozenset[str]:
-        """The queries whose outputs are compared with the clean picture."""
-        pairs = self.dataset.pairs
-        return frozenset(pairs[number].id for number in sample(len(pairs), self.measured))
-
-    @property
-    def units(self) -> list[tuple[Pair, ...]]:
-        """The queries, cut into units of work."""
-        pairs = self.dataset.pairs
-        size = max(1, UNIT_IMAGES // len(self.cells))
-        return [pairs[first : first + size] for first in range(0, len(pairs), size)]
-
-    @property
-    def identity(self) -> str:
-        """The plan in words that two runs into one folder must share."""
-        return json.dumps(
-            {
-                "suite": self.suite.label,
-                "fingerprint": self.suite.fingerprint,
-                "dataset": self.dataset.name,
-                "ids_sha256": self.dataset.ids_sha256,
-                "queries": len(self.dataset.pairs),
-                "cells": [str(cell) for cell in self.cells],
-                "measured": self.measured,
-                "versions": versions(self.suite.codec),
-            },
-            indent=1,
-            sort_keys=True,
-        )
-
-
-def make_plan(
-    suite: Suite,
-    dataset: Dataset,
-    cells: tuple[Cell, ...],
-    *,
-    limit: int | None = None,
-    partial: bool = False,
-    measured: int | None = None,
-) -> Plan:
-    """Plan a set.
-
-    Args:
-        suite: the benchmark.
-        dataset: its data.
-        cells: cells of `Suite.select`. A mixed set keeps only the drawn pictures, like the
-            published ones: its clean pictures are the data set's own.
-        limit: only the first queries; the plan is partial then.
-        partial: the user has said that fewer or other pictures are meant.
-        measured: how many queries to measure, see `Plan`; more than there are is all of them. None
-            is one in a thousand, at least one and at most eight, which slows no set noticeably.
-
-    Raises:
-        SuiteError: the data has other counts than the suite, and nobody said that this is meant.
-        DataError: the suite's codec is not installed.
-    """
-    usable_codec(suite.codec)
-    size = len(dataset.pairs)
-    queries = dataset.pairs[:limit]
-    reasons = check_size(suite, len(queries), size, partial=partial or limit is not None)
-    if suite.form == "mixed":
-        cells = tuple(cell for cell in cells if cell.corruption != CLEAN)
-    if not cells:
-        raise SuiteError(f"nothing is left to make of {suite.name}: a mixed set has no clean part.")
-    if measured is None:
-        measured = max(1, min(8, len(queries) // 1000))
-    return Plan(
-        suite,
-        Dataset(dataset.name, queries),
-        cells,
-        partial=bool(reasons),
-        measured=min(measured, len(queries)),
-    )
+__all__ = ["Plan", "generate", "make_plan"]
 
 
 def generate(
@@ -141,6 +43,7 @@ def generate(
     *,
     workers: int = 1,
     shard: tuple[int, int] = (1, 1),
+    executor: Executor | None = None,
     progress: Progress = no_progress,
 ) -> SetPage | None:
     """Render a set, or one shard of it, going on where an earlier run stopped.
@@ -148,8 +51,9 @@ def generate(
     Args:
         plan: what to make.
         out: the set's folder.
-        workers: processes.
+        workers: processes of this machine.
         shard: (I, N): do every N-th unit, starting with the I-th; 1 <= I <= N.
+        executor: what runs the units, such as `ray_executor.run_ray`; None is these processes.
         progress: told the number of images of each unit when it is done or found done.
 
     Returns:
@@ -157,9 +61,11 @@ def generate(
 
     Raises:
         DataError: a picture is unusable, the folder holds something else, or cannot be written.
+        CvglBenchError: a unit killed its workers again and again; it names the unit.
     """
+    run = executor or functools.partial(run_local, workers=workers)
     try:
-        return _generate(plan, out, workers, shard, progress)
+        return _generate(plan, out, run, shard, progress)
     except (DataError, OSError):
         # Another run may have finished the set and tidied up under this one, at any step. If so,
         # the set is there, whole; if not, the error stands.
@@ -171,7 +77,7 @@ def generate(
 
 
 def _generate(
-    plan: Plan, out: Path, workers: int, shard: tuple[int, int], progress: Progress
+    plan: Plan, out: Path, run: Executor, shard: tuple[int, int], progress: Progress
 ) -> SetPage | None:
     _open_folder(plan, out)
     images = len(plan.cells)
@@ -180,16 +86,47 @@ def _generate(
         return _finish(plan, out)
     index, count = shard
     waiting = []
-    units, measured = plan.units, plan.measured_ids
+    units = plan.units
     for number, pairs in list(enumerate(units))[index - 1 :: count]:
-        if is_done(out, number):
+        if is_done(out, number, plan.form, plan.cells):
             progress(images * len(pairs))
         else:
-            ids = measured & {pair.id for pair in pairs}
-            waiting.append(Unit(plan.suite, plan.dataset.name, pairs, plan.cells, ids, out, number))
-    for number in run_local(render_unit, waiting, workers=workers):
+            waiting.append(number)
+    for number in run(render_unit, _as_tasks(plan, out, waiting), describe=lambda u: u.title):
         progress(images * len(units[number]))
+    _must_be_here(out, waiting)
     return _finish(plan, out)
+
+
+def _must_be_here(out: Path, numbers: list[int]) -> None:
+    """Check that the units' rows can be seen from here, wherever their workers ran."""
+    # The folder is listed, because network folders remember for a while that a file was not there.
+    there = {path.name for path in (out / WORK / "units").glob("*.parquet")}
+    for number in numbers:
+        if rows_file(out, number).name not in there:
+            raise DataError(
+                f"unit {number} was made, but {out} does not have it here. Is it the same folder "
+                "on every machine of the cluster?"
+            )
+
+
+def _as_tasks(plan: Plan, out: Path, numbers: list[int]) -> list[Unit]:
+    """The units of these numbers as they travel to workers."""
+    units, measured = plan.units, plan.measured_ids
+    return [
+        Unit(
+            suite=plan.suite,
+            dataset=plan.dataset.name,
+            pairs=units[number],
+            cells=plan.cells,
+            measured_ids=measured & {pair.id for pair in units[number]},
+            out=out,
+            number=number,
+            form=plan.form,
+            versions=versions(plan.suite.codec),
+        )
+        for number in numbers
+    ]
 
 
 def _open_folder(plan: Plan, out: Path) -> None:
@@ -209,8 +146,8 @@ def _open_folder(plan: Plan, out: Path) -> None:
         elif read(marker).decode() != plan.identity:
             raise DataError(
                 f"{out} holds an unfinished run with another suite, profile, selection, --measure, "
-                f"data or library versions (see {marker}). Finish that one, or choose another "
-                "--out."
+                f"--format, data or library versions (see {marker}). Finish that one, or choose "
+                "another --out."
             )
 
 
@@ -226,6 +163,11 @@ def _lock(out: Path, what: str) -> FileLock:
 def _finished_set(plan: Plan, out: Path) -> SetPage:
     """Read the set in the folder, which must be the plan's."""
     page, _ = read_set(out)
+    if page.format != plan.form:
+        raise DataError(
+            f"{out} already holds a set with --format {page.format}; {plan.form} was asked for. "
+            "Choose another --out."
+        )
     asked = (plan.suite.fingerprint, plan.dataset.ids_sha256, plan.cells, plan.measured)
     if (page.fingerprint, page.ids_sha256, page.cells, page.measured_queries) != asked:
         raise DataError(
@@ -261,7 +203,9 @@ def _write_summary(plan: Plan, out: Path, parts: list[Path]) -> None:
     """
     tables = [read_table(part) for part in parts]
     settle()
-    lost = [lost_picture(out, rows) for rows in tables]
+    lost = [
+        lost_file(out, number, rows, plan.form, plan.cells) for number, rows in enumerate(tables)
+    ]
     if any(lost):
         for part, path in zip(parts, lost, strict=True):
             if path:
@@ -285,6 +229,8 @@ def _write_summary(plan: Plan, out: Path, parts: list[Path]) -> None:
         images=rows.num_rows,
         measured_queries=plan.measured,
         measures=measures_of(rows, plan.cells),
+        format=plan.form,
+        queries_per_part=None if plan.form == TREE else plan.queries_per_unit,
         manifest_sha256=sha256(manifest),
         headings_sha256=sha256(headings),
     )

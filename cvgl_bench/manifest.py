@@ -1,10 +1,9 @@
 """What a generated set says of itself: a row an output, and a page about the whole."""
 
-import csv
 import functools
 import importlib.metadata
-import io
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,20 +11,21 @@ from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from corruptions.codecs import PILLOW
 from cvgl_bench import parquet, severity
-from cvgl_bench.datasets import Dataset
 from cvgl_bench.errors import DataError, first_fault
 from cvgl_bench.files import read, sha256, write_atomically
 from cvgl_bench.rendering import Output, Rendered, Source, parameters_json, pixel_sha256
 from cvgl_bench.suite import MIXED, Cell, Suite
-from cvgl_bench.views import draw_heading
 
 MANIFEST = "manifest.parquet"
 SET_PAGE = "set.json"
-HEADINGS = "headings.csv"
+
+Format = Literal["tree", "parquet"]
+TREE: Format = "tree"
+"""How a set's pictures are kept: a file each, or many in a Parquet file."""
 
 SCHEMA = pa.schema(
     [
@@ -83,8 +83,21 @@ class SetPage(BaseModel):
     images: int
     measured_queries: Annotated[int, Field(ge=0)]
     measures: tuple[CellMeasures, ...]
+    format: Format = TREE
+    queries_per_part: Annotated[int, Field(ge=1)] | None = None
     manifest_sha256: str
     headings_sha256: str
+
+    @model_validator(mode="after")
+    def _parts_of_parquet_alone(self) -> "SetPage":
+        if (self.format == TREE) != (self.queries_per_part is None):
+            raise ValueError("queries_per_part belongs to format parquet, and only there")
+        return self
+
+    @property
+    def parts(self) -> int:
+        """How many Parquet files a cell has; 0 of a tree."""
+        return math.ceil(self.queries / self.queries_per_part) if self.queries_per_part else 0
 
     @classmethod
     def of(cls, suite: Suite, **facts: object) -> "SetPage":
@@ -179,6 +192,17 @@ def cell_of(row: Mapping[str, Any]) -> Cell:
     return Cell(view=row["view"], corruption=name, severity=0 if name == MIXED else row["severity"])
 
 
+def rows_of(table: pa.Table, cell: Cell) -> pa.Table:
+    """The manifest's rows of a cell."""
+    wanted = pc.and_(
+        pc.equal(table["view"], cell.view),
+        pc.equal(table["cell"], cell.corruption),
+    )
+    if cell.severity:
+        wanted = pc.and_(wanted, pc.equal(table["severity"], cell.severity))
+    return table.filter(wanted)
+
+
 def measures_of(table: pa.Table, cells: Sequence[Cell]) -> tuple[CellMeasures, ...]:
     """The mean measures of each cell over the queries that were measured; empty if none was."""
     columns = table.select(["view", "cell", "severity", *severity.COLUMNS])
@@ -190,16 +214,6 @@ def measures_of(table: pa.Table, cells: Sequence[Cell]) -> tuple[CellMeasures, .
         CellMeasures.model_validate(cell.model_dump() | severity.means(rows))
         for cell, rows in by_cell.items()
     )
-
-
-def headings_csv(suite: Suite, dataset: Dataset) -> bytes:
-    """Each query's drawn heading, which every view uses that names none itself."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image_id", "heading_degrees"])
-    for pair in dataset.pairs:
-        writer.writerow([pair.id, draw_heading(suite.seed, dataset.name, pair.id)])
-    return text.getvalue().encode()
 
 
 def read_table(path: Path) -> pa.Table:
@@ -222,8 +236,9 @@ def _parse(data: bytes, path: Path) -> pa.Table:
 
 
 def write_set_page(out: Path, page: SetPage, *, scratch: Path) -> None:
-    """Write `set.json`."""
-    text = json.dumps(page.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+    """Write `set.json`; a tree's says nothing of its form, as before there were others."""
+    unsaid = {"format", "queries_per_part"} if page.format == TREE else None
+    text = json.dumps(page.model_dump(mode="json", exclude=unsaid), indent=1, sort_keys=True) + "\n"
     write_atomically(out / SET_PAGE, text.encode(), scratch=scratch)
 
 

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corruptions.codecs import CODECS
@@ -15,7 +14,8 @@ from cvgl_bench.codec import decode
 from cvgl_bench.datasets import Dataset, Pair
 from cvgl_bench.errors import DataError, SuiteError
 from cvgl_bench.files import read, sha256, sha256_of_file
-from cvgl_bench.manifest import SetPage, read_set
+from cvgl_bench.manifest import TREE, SetPage, read_set, rows_of
+from cvgl_bench.parquet_set import part_path, read_part
 from cvgl_bench.rendering import plan_output, read_source, render
 from cvgl_bench.suite import CLEAN, Cell, Suite
 
@@ -84,23 +84,37 @@ class SetPictures:
         if cell not in self.page.cells:
             yield from self.rendered.images(cell)
             return
-        for path, digest in self._files(cell):
-            data = read(self.folder / path)
+        found = self._read_files(cell) if self.page.format == TREE else self._read_parts(cell)
+        for (path, digest), (where, data) in zip(self._files(cell), found, strict=True):
             if sha256(data) != digest:
                 raise DataError(
-                    f"{self.folder / path} is not the file in the set's manifest. "
+                    f"{where} is not what the set's manifest says. "
                     f"cvgl-bench verify {self.folder} --repair --data ROOT makes it again."
                 )
             yield decode(data, path, CODECS[self.rendered.suite.codec])
 
+    def _read_files(self, cell: Cell) -> Iterator[tuple[Path, bytes]]:
+        for path, _ in self._files(cell):
+            yield self.folder / path, read(self.folder / path)
+
+    def _read_parts(self, cell: Cell) -> Iterator[tuple[Path, bytes]]:
+        """The pictures of a cell's parts; in another order they fail their hashes."""
+        found = 0
+        for number in range(self.page.parts):
+            part = self.folder / part_path(cell, number)
+            for row in read_part(part):
+                found += 1
+                if found <= len(self.queries):
+                    yield part, row["image"]["bytes"]
+        if found != len(self.queries):
+            raise DataError(
+                f"{self.folder / part_path(cell, 0)} and the parts beside it have {found} pictures "
+                f"instead of {len(self.queries)}. "
+                f"cvgl-bench verify {self.folder} --repair --data ROOT makes them again."
+            )
+
     def _files(self, cell: Cell) -> list[tuple[str, str]]:
-        wanted = pc.and_(
-            pc.equal(self.manifest["view"], cell.view),
-            pc.equal(self.manifest["cell"], cell.corruption),
-        )
-        if cell.severity:
-            wanted = pc.and_(wanted, pc.equal(self.manifest["severity"], cell.severity))
-        rows = self.manifest.filter(wanted)
+        rows = rows_of(self.manifest, cell)
         files = {
             image_id: (path, digest)
             for image_id, path, digest in zip(

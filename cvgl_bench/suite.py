@@ -21,8 +21,9 @@ from cvgl_bench.errors import SuiteError, first_fault, unknown
 from cvgl_bench.views import FULL, parse_view
 
 if sys.version_info >= (3, 11):
-    import tomllib
     from typing import Self
+
+    import tomllib
 else:
     import tomli as tomllib
     from typing_extensions import Self
@@ -111,7 +112,7 @@ class Suite(BaseModel):
     def _grid_has_two_sides(self) -> Self:
         if bool(self.severities) != bool(self.corruptions):
             raise SuiteError(
-                "corruptions and severities are both there, or neither, for views of clean pictures."
+                "corruptions and severities are both there, or neither, for clean pictures only."
             )
         if self.form == "mixed" and not self.corruptions:
             raise SuiteError("a mixed suite has corruptions to draw from.")

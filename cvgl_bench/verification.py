@@ -1,8 +1,7 @@
 """Does a set on disk hold what its manifest says, and only that? And make again what does not."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,35 +12,22 @@ from cvgl_bench.datasets import Dataset, Pair
 from cvgl_bench.errors import DataError
 from cvgl_bench.executors import Progress, no_progress
 from cvgl_bench.files import read, sha256, write_atomically
+from cvgl_bench.headings import HEADINGS, headings_csv, order_of
 from cvgl_bench.manifest import (
-    HEADINGS,
     MANIFEST,
     SET_PAGE,
+    TREE,
     cell_of,
-    headings_csv,
     manifest_row,
     read_set,
 )
+from cvgl_bench.parquet_set import part_row, write_part
+from cvgl_bench.part_verification import Fault, Kind, Row, check_parts, part_files, rows_of_parts
 from cvgl_bench.rendering import Rendered, plan_output, read_source, render
 from cvgl_bench.suite import Suite
 from cvgl_bench.units import WORK
 
-Row = dict[str, object]
-Kind = Literal["missing", "truncated", "altered", "extra"]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A file that is not as the manifest says.
-
-    Attributes:
-        kind: "missing"; "truncated", it does not decode; "altered", it decodes but has other
-            bytes; "extra", the manifest does not know it.
-        path: the file, relative to the set.
-    """
-
-    kind: Kind
-    path: str
+__all__ = ["Fault", "repair", "verify"]
 
 
 def verify(out: Path, progress: Progress = no_progress) -> list[Fault]:
@@ -61,16 +47,26 @@ def verify(out: Path, progress: Progress = no_progress) -> list[Fault]:
         faults.append(Fault("missing", HEADINGS))
     elif sha256(read(headings)) != page.headings_sha256:
         faults.append(Fault("altered", HEADINGS))
+    if page.format == TREE:
+        files = set(manifest["path"].to_pylist())
+        faults += _check_files(out, manifest, progress)
+    else:
+        order = None if faults else order_of(read(headings))
+        files = set(part_files(page))
+        faults += check_parts(out, page, manifest, order, progress)
+    known = {*files, MANIFEST, SET_PAGE, HEADINGS}
+    return sorted(faults + _extra(out, known), key=lambda fault: fault.path)
+
+
+def _check_files(out: Path, manifest: pa.Table, progress: Progress) -> Iterator[Fault]:
     paths, sizes, hashes = (
         manifest[column].to_pylist() for column in ("path", "bytes", "file_sha256")
     )
     for path, size, digest in zip(paths, sizes, hashes, strict=True):
         kind = _check(out / path, size, digest)
         if kind:
-            faults.append(Fault(kind, path))
+            yield Fault(kind, path)
         progress(1)
-    known = {*paths, MANIFEST, SET_PAGE, HEADINGS}
-    return sorted(faults + _extra(out, known), key=lambda fault: fault.path)
 
 
 def _check(path: Path, size: int, digest: str) -> Kind | None:
@@ -132,14 +128,38 @@ def repair(out: Path, suite: Suite, dataset: Dataset, faults: list[Fault]) -> li
             raise DataError(f"the data does not have the queries of {out} in their order.")
         write_atomically(out / HEADINGS, headings)
         written.append(HEADINGS)
-    faulty = manifest.filter(pc.is_in(manifest["path"], pa.array(wanted, pa.string())))
-    for row in faulty.to_pylist():
-        if row["image_id"] not in pairs:
-            raise DataError(f"the data has no query '{row['image_id']}', which {out} needs.")
-        rendered = _render_again(suite, dataset.name, pairs[str(row["image_id"])], row)
-        write_atomically(out / str(row["path"]), rendered.data)
-        written.append(str(row["path"]))
+    if page.format == TREE:
+        faulty = manifest.filter(pc.is_in(manifest["path"], pa.array(wanted, pa.string())))
+        for row in faulty.to_pylist():
+            data = _render_again(suite, dataset.name, _pair_of(row, pairs, out), row).data
+            write_atomically(out / str(row["path"]), data)
+            written.append(str(row["path"]))
+        return written
+    ids = set(manifest["image_id"].to_pylist())
+    kept = Dataset(dataset.name, tuple(pair for pair in dataset.pairs if pair.id in ids))
+    if kept.ids_sha256 != page.ids_sha256:
+        raise DataError(f"the data does not have the queries of {out} in their order.")
+    order = [pair.id for pair in kept.pairs]
+    for part, rows in rows_of_parts(page, manifest, order):
+        if part in wanted:
+            write_part(
+                out / part,
+                [
+                    part_row(
+                        row, _render_again(suite, dataset.name, _pair_of(row, pairs, out), row).data
+                    )
+                    for row in rows
+                ],
+            )
+            written.append(part)
     return written
+
+
+def _pair_of(row: Row, pairs: Mapping[str, Pair], out: Path) -> Pair:
+    image_id = str(row["image_id"])
+    if image_id not in pairs:
+        raise DataError(f"the data has no query '{image_id}', which {out} needs.")
+    return pairs[image_id]
 
 
 def _render_again(suite: Suite, dataset: str, pair: Pair, row: Row) -> Rendered:

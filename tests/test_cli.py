@@ -133,7 +133,7 @@ def test_every_mistake_is_one_sentence_and_exit_1(town, tmp_path):
         "No such file": ("score", tmp_path / "no.parquet"),
         "holds no ranks": ("score", suite),
         "is no record": ("publish", suite, "--folder", out),
-        "no records": ("publish", "--check", "--folder", out),
+        "holds no runs": ("publish", "--check", "--folder", out),
         "no view was chosen": ("generate", suite, "--data", root, "--out", out, "--views", "none"),
         "cannot write": ("generate", suite, "--data", root, "--out", suite / "below"),
         "cvtown-c has no form of the profile published": (

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvgl_bench.embedding import embed, is_told_fov, resolve_device
+from cvgl_bench.embedding import BatchSize, embed, embed_batches, is_told_fov, resolve_device
 from cvgl_bench.errors import DataError, ModelError
 
 torch.set_num_threads(1)
@@ -165,6 +165,64 @@ def test_an_error_in_the_model_is_named_and_leaves_no_thread_behind(error):
         embed(Failing(), iter(pictures(50)), side="ground", batch_size=2)
     assert caught.value.__cause__ is error
     assert threading.active_count() == before
+
+
+OUT_OF_MEMORY = [
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    MemoryError(),
+]
+
+
+class Small(Means):
+    """Has memory for so many pictures at a time."""
+
+    def __init__(self, room, error=OUT_OF_MEMORY[0]):
+        super().__init__()
+        self.room, self.error, self.refused = room, error, 0
+
+    def encode_ground(self, images):
+        if len(images) > self.room:
+            self.refused += 1
+            raise self.error
+        return super().encode_ground(images)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
+def test_a_batch_that_does_not_fit_is_halved_and_the_size_that_went_is_kept(error):
+    images = pictures(45)
+    model, size = Small(5, error), BatchSize(16)
+    rows = np.concatenate([*embed_batches(model, images, side="ground", size=size)])
+    np.testing.assert_allclose(rows, embed(Means(), images, side="ground"), atol=1e-6)
+    assert (size.asked, size.now) == (16, 4)
+    assert model.refused == 2, "16 and 8; never again"
+    assert [len(batch) for batch in model.batches] == [4] * 11 + [1]
+    list(embed_batches(model, pictures(9), side="ground", size=size))
+    assert model.refused == 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20))
+def test_every_picture_is_embedded_once_and_in_order_however_little_memory_there_is(
+    count, batch_size, room
+):
+    images = pictures(count)
+    model = Small(room)
+    rows = embed(model, images, side="ground", batch_size=batch_size)
+    alone = np.concatenate([embed(Means(), [image], side="ground") for image in images])
+    np.testing.assert_allclose(rows, alone, atol=1e-6)
+    assert sum(map(len, model.batches)) == count
+
+
+def test_a_last_batch_that_does_not_fit_is_halved_by_its_own_size():
+    model, size = Small(2), BatchSize(16)
+    list(embed_batches(model, pictures(3), side="ground", size=size))
+    assert size.now == 1
+
+
+def test_no_memory_for_one_picture_is_one_sentence_with_its_size():
+    with pytest.raises(ModelError, match=r"ran out of memory at image 0, alone .*7 x 5 pixels"):
+        embed(Small(0), pictures(4), side="ground", batch_size=4)
 
 
 def test_a_model_may_hand_out_the_same_buffer_again_and_again():

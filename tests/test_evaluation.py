@@ -9,8 +9,10 @@ from cvgl_bench.errors import DataError, ModelError, RecordError, SuiteError
 from cvgl_bench.evaluation import evaluate, plan_evaluation
 from cvgl_bench.generation import generate, make_plan
 from cvgl_bench.models import load
+from cvgl_bench.ranks_file import read_ranks
 from cvgl_bench.record import read_record
 from cvgl_bench.scoring import Resources, score
+from cvgl_bench.suite import Cell
 from cvgl_bench.summary import summarise
 
 
@@ -223,7 +225,7 @@ def test_an_altered_picture_stops_the_evaluation(world, tmp_path):
     victim = made / "severity-5/noise/gaussian_noise/0000003.jpg"
     victim.write_bytes((made / "clean/0000003.jpg").read_bytes())
     job = plan_evaluation(suite, root, Colors(), set_folder=made)
-    with pytest.raises(DataError, match=r"0000003\.jpg is not the file.*--repair"):
+    with pytest.raises(DataError, match=r"0000003\.jpg is not what the set.*--repair"):
         evaluate(job, tmp_path / "run")
 
 
@@ -349,9 +351,29 @@ def test_memory_is_bounded_where_a_bound_is_given(world, tmp_path):
     evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), tmp_path / "run")
     folder = tmp_path / "run" / "embeddings"
     wide = score(folder, tmp_path / "wide")
-    assert score(folder, tmp_path / "narrow", Resources(max_memory=2000)).cells == wide.cells
-    with pytest.raises(RecordError, match=r"need at least 1 MiB of --max-memory"):
+    assert score(folder, tmp_path / "narrow", Resources(max_memory=2 << 20)).cells == wide.cells
+    with pytest.raises(RecordError, match=r"need at least 2 MiB of --max-memory"):
         score(folder, tmp_path / "none", Resources(max_memory=10))
+
+
+def test_a_run_keeps_the_five_references_that_came_first(world, tmp_path):
+    suite, root, made = world
+    evaluate(plan_evaluation(suite, root, Colors(), set_folder=made), tmp_path / "run")
+    folder = tmp_path / "run"
+    index = json.loads((folder / "embeddings" / "index.json").read_text())
+    references = np.load(folder / "embeddings" / "references.npy").astype(np.float64)
+    cells = read_ranks(folder / "ranks.parquet").cells
+    for item in index["files"]:
+        answers = cells[Cell.model_validate(item["cell"])]
+        queries = np.load(folder / "embeddings" / item["file"]).astype(np.float64)
+        similar = queries @ references.T
+        for query, (found, others) in enumerate(
+            zip(answers.found, answers.runners_up, strict=True)
+        ):
+            rows = [index["reference_ids"].index(name) for name in (found, *others)]
+            best = -np.sort(-similar[query])[:5]
+            assert similar[query, rows] == pytest.approx(best, abs=2e-6)
+            assert len(set(rows)) == 5
 
 
 def test_positions_give_errors_in_metres_and_none_gives_none(world, tmp_path):

@@ -2,12 +2,8 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +13,10 @@ from PIL import Image
 
 from corruptions import corrupt, parameters
 from corruptions.codecs import CODECS, PILLOW
-from cvgl_bench import generation, units
+from cvgl_bench import generation, planning, units
 from cvgl_bench.codec import codec_name, decode
 from cvgl_bench.datasets import Dataset, Pair, load_dataset
-from cvgl_bench.errors import CvglBenchError, DataError, SuiteError
+from cvgl_bench.errors import DataError, SuiteError
 from cvgl_bench.files import sha256
 from cvgl_bench.generation import generate, make_plan
 from cvgl_bench.manifest import read_set
@@ -41,7 +37,7 @@ def tree(folder):
 
 @pytest.fixture
 def plan(make_cvusa, small_suite, monkeypatch):
-    monkeypatch.setattr(generation, "UNIT_IMAGES", 12)  # two queries a unit
+    monkeypatch.setattr(planning, "UNIT_IMAGES", 12)  # two queries a unit
     root = make_cvusa(5)
     suite = small_suite(pairs=5)
     return make_plan(suite, load_dataset("cvusa", root, "val"), suite.cells)
@@ -108,62 +104,6 @@ def test_more_shards_than_units_do_no_harm(plan, undisturbed, tmp_path):
     pages = [generate(plan, out, shard=(number, 7)) for number in range(1, 8)]
     assert pages[-1] is not None
     assert tree(out) == undisturbed
-
-
-def test_kill_9_in_the_middle_then_resume_gives_the_bytes_of_one_run(
-    make_cvusa, suite_file, tmp_path
-):
-    root = make_cvusa(35, panorama=(64, 352))
-    suite = suite_file(
-        pairs=35, severities=[1, 2, 3, 4, 5], corruptions=["fog", "snow", "zoom_blur", "contrast"]
-    )
-    cut, whole = tmp_path / "cut", tmp_path / "whole"
-
-    def command(out):
-        options = ["generate", str(suite), "--data", str(root), "--out", str(out), "--workers", "2"]
-        return [sys.executable, "-c", "from cvgl_bench.cli import main; main()", *options]
-
-    process = subprocess.Popen(command(cut), stderr=subprocess.DEVNULL, start_new_session=True)
-    units = cut / WORK / "units"
-    deadline = time.monotonic() + 120
-    while not (units.is_dir() and any(units.iterdir())):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (cut / "set.json").exists()
-    assert any(cut.glob("severity-*"))
-    (cut / WORK / "scratch" / ".writing-left-over").write_bytes(b"half")
-    subprocess.run(command(cut), check=True, capture_output=True)
-    subprocess.run(command(whole), check=True, capture_output=True)
-    assert tree(cut) == tree(whole)
-
-
-def test_workers_end_when_their_driver_is_killed(make_cvusa, suite_file, tmp_path):
-    root = make_cvusa(40, panorama=(64, 352))
-    suite = suite_file(pairs=40, corruptions=["fog", "snow", "zoom_blur"])
-    out = tmp_path / "out"
-    options = ["generate", str(suite), "--data", str(root), "--out", str(out), "--workers", "2"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from cvgl_bench.cli import main; main()", *options],
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not any(out.glob("severity-*")):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    while True:
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            break
-        assert time.monotonic() < deadline, "workers outlived their driver"
-        time.sleep(0.05)
 
 
 def test_a_resume_renders_only_what_is_missing(plan, tmp_path, monkeypatch):
@@ -383,20 +323,6 @@ def test_other_counts_than_the_suites_need_partial_and_mark_the_set(
     assert len(limited.dataset.pairs) == 2
 
 
-def test_a_truncated_source_stops_the_run_by_name_and_mending_it_lets_it_go_on(
-    plan, undisturbed, tmp_path
-):
-    victim = plan.dataset.pairs[3].ground
-    whole = victim.read_bytes()
-    victim.write_bytes(whole[: len(whole) // 2])
-    for workers in (1, 2):
-        with pytest.raises(DataError, match=r"0000004\.jpg: The JPEG cannot be decoded"):
-            generate(plan, tmp_path / "out", workers=workers)
-    victim.write_bytes(whole)
-    generate(plan, tmp_path / "out")
-    assert tree(tmp_path / "out") == undisturbed
-
-
 def test_a_source_too_small_for_a_corruption_is_named(make_cvusa, small_suite, tmp_path):
     suite = small_suite(pairs=1)
     dataset = load_dataset("cvusa", make_cvusa(1, panorama=(8, 24)), "val")
@@ -436,24 +362,6 @@ def test_a_set_is_not_called_whole_when_other_shards_lost_pictures(plan, undistu
     assert len(list((out / WORK / "units").iterdir())) == 1
     generate(plan, out)
     assert tree(out) == undisturbed
-
-
-def test_two_runs_in_one_folder_end_with_the_bytes_of_one(make_cvusa, suite_file, tmp_path):
-    root, suite = make_cvusa(12, panorama=(64, 352)), suite_file(pairs=12)
-    out, alone = tmp_path / "out", tmp_path / "alone"
-
-    def start(folder):
-        options = ["generate", str(suite), "--data", str(root), "--out", str(folder)]
-        return subprocess.Popen(
-            [sys.executable, "-c", "from cvgl_bench.cli import main; main()", *options],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    both = [start(out), start(out)]
-    assert [process.wait() for process in both] == [0, 0]
-    assert start(alone).wait() == 0
-    assert tree(out) == tree(alone)
 
 
 @pytest.mark.parametrize("step", ["opening", "finishing"])
@@ -513,27 +421,6 @@ def test_the_disk_is_waited_for_before_a_set_is_called_whole(plan, tmp_path, mon
     )
     generate(plan, tmp_path / "out")
     assert seen == [(True, False)]
-
-
-def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(plan, tmp_path, monkeypatch):
-    from cvgl_bench import files
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(DataError, match=r"cannot write .*No space left on device"):
-        generate(plan, tmp_path / "out")
-    assert all(not data for data in tree(tmp_path / "out").values())
-
-
-def test_a_dying_worker_is_reported_and_the_run_can_go_on(plan, undisturbed, tmp_path):
-    from cvgl_bench.executors import run_local
-
-    with pytest.raises(CvglBenchError, match="worker process died"):
-        list(run_local(os._exit, [1, 1], workers=2))
-    generate(plan, tmp_path / "out", workers=2)
-    assert tree(tmp_path / "out") == undisturbed
 
 
 def test_pictures_that_are_made_again_have_the_same_pixels(plan):

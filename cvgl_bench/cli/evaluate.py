@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from cvgl_bench.cli import options
+from cvgl_bench.cli.score import Size
 
 if TYPE_CHECKING:
+    from cvgl_bench.embedding_run import Scale
     from cvgl_bench.evaluation import Evaluation
     from cvgl_bench.record import Record
 
@@ -27,6 +30,25 @@ if TYPE_CHECKING:
 @options.device
 @click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Pictures at once."
+)
+@options.workers
+@options.executor
+@options.address
+@click.option(
+    "--cache",
+    type=options.FOLDER,
+    help="Embeddings that several runs share: what is there is not embedded again.",
+)
+@click.option(
+    "--max-memory",
+    type=Size(),
+    help="For embeddings and similarities, such as 4G; the model's own comes on top.",
+)
+@click.option(
+    "--shard",
+    type=options.Shard(),
+    default=(1, 1),
+    help="Embed one of N parts of gallery and cells. The last to be done scores.",
 )
 @click.option(
     "--reference",
@@ -46,7 +68,9 @@ if TYPE_CHECKING:
 @click.option("--quiet", is_flag=True, help="Write the run and print no tables.")
 @options.selection
 @options.partial
+@click.pass_context
 def command(
+    ctx: click.Context,
     suite: str,
     model: str,
     data: Path,
@@ -56,6 +80,12 @@ def command(
     out: Path | None,
     device: Literal["auto", "cpu", "cuda"],
     batch_size: int,
+    workers: int | None,
+    executor: Literal["local", "ray"],
+    address: str | None,
+    cache: Path | None,
+    max_memory: int | None,
+    shard: tuple[int, int],
     reference: Path | None,
     attention: int | None,
     layer: str,
@@ -69,7 +99,8 @@ def command(
     """Score a model, clean and corrupted.
 
     Give one of --set DIR and --on-the-fly. Writes record.json, ranks.parquet, embeddings/ and
-    severity.png; ties count against the model.
+    severity.png; ties count against the model. Run again after a kill: it goes on with the first
+    cell that was not whole.
     """
     if on_the_fly == (set_folder is not None):
         raise click.UsageError("give one of --set DIR and --on-the-fly.")
@@ -77,14 +108,22 @@ def command(
         raise click.UsageError("--reference is for the tables that --quiet leaves out.")
     if layer and attention is None:
         raise click.UsageError("--layer is for the maps that --attention makes.")
+    if executor == "local" and not (workers is None and address is None):
+        raise click.UsageError("--workers and --address are of a Ray cluster; add --executor ray.")
+    from cvgl_bench.embedding_run import Scale
     from cvgl_bench.errors import RecordError
-    from cvgl_bench.evaluation import evaluate, plan_evaluation
+    from cvgl_bench.evaluation import plan_evaluation
     from cvgl_bench.models import load
     from cvgl_bench.plots import plot_all
     from cvgl_bench.record import read_record
     from cvgl_bench.scoring import RANKS, RECORD
     from cvgl_bench.suite import load_suite
 
+    if executor == "ray":
+        # Its actors may run in another folder.
+        model, data = absolute(model), data.absolute()
+        set_folder = set_folder and set_folder.absolute()
+        weights = weights and weights.absolute()
     definition = load_suite(suite, profile)
     chosen = None
     if not (views is None and corruptions is None and severities is None):
@@ -97,15 +136,59 @@ def command(
         definition, data, load(model, weights), set_folder=set_folder, cells=chosen, partial=partial
     )
     out = out or Path("runs") / definition.label / job.adapter.name
-    total = len(job.dataset.pairs) + len(job.cells) * len(job.pictures.queries)
-    with options.progress_bar(total, job.adapter.name) as bar:
-        record = evaluate(job, out, device=device, batch_size=batch_size, progress=bar.update)
+    elsewhere = None
+    if executor == "ray":
+        from cvgl_bench.ray_embedding import ModelSource, RayEmbedding
+
+        elsewhere = RayEmbedding(ModelSource(model, weights), workers, address, device)
+    scale = Scale(cache, max_memory, say, elsewhere)
+    try:
+        record = run(job, out, shard, device=device, batch_size=batch_size, scale=scale)
+    except KeyboardInterrupt:
+        say(f"stopped. {out} keeps what was finished: run the same command again to go on.")
+        ctx.exit(options.INTERRUPTED)
+    if record is None:
+        click.echo(f"shard {shard[0]}/{shard[1]} is done; {out} is complete when all are.")
+        return
     written = [out / RECORD, out / RANKS, *plot_all(record, out)]
     click.echo(f"written: {', '.join(map(str, written))}")
     if attention is not None:
         show_attention(job, out, attention, layer, device)
     if not quiet:
         show_tables(record, baseline)
+
+
+def run(
+    job: Evaluation,
+    out: Path,
+    shard: tuple[int, int],
+    *,
+    device: Literal["auto", "cpu", "cuda"],
+    batch_size: int,
+    scale: Scale,
+) -> Record | None:
+    """Evaluate behind a progress bar; None while other shards are not done."""
+    from cvgl_bench.evaluation import evaluate, evaluate_shard
+
+    rows = [len(job.dataset.pairs), *[len(job.pictures.queries)] * len(job.cells)]
+    with options.progress_bar(sum(rows[shard[0] - 1 :: shard[1]]), job.adapter.name) as bar:
+        how: Any = {"device": device, "batch_size": batch_size, "scale": scale}
+        if shard == (1, 1):
+            return evaluate(job, out, **how, progress=bar.update)
+        return evaluate_shard(job, out, shard, **how, progress=bar.update)
+
+
+def absolute(model: str) -> str:
+    """The same model, named so that it is found from any folder."""
+    file, colon, class_name = model.rpartition(":")
+    return f"{Path(file).absolute()}:{class_name}" if colon else model
+
+
+def say(sentence: str) -> None:
+    """Tell the user something beside what is printed, and beside a progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(f"cvgl-bench: {sentence}", file=sys.stderr)
 
 
 def show_attention(

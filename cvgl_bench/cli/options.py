@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FOLDER = click.Path(file_okay=False, path_type=Path)
+INTERRUPTED = 130  # what shells say of a program that Ctrl-C ended
 
 
 class CommaList(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -66,21 +68,50 @@ class Count(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 class Shard(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """I/N: the I-th of N shards, counted from 1."""
+    """I/N: the I-th of N shards, counted from 1; or slurm: what the array task is."""
 
-    name = "I/N"
+    name = "I/N|slurm"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
-        """Read the two numbers."""
+        """Read the two numbers, or a SLURM array task's place in its array."""
         if isinstance(value, tuple):
             return value
+        if value == "slurm":
+            return self._of_array_task(param, ctx)
         index, slash, count = str(value).partition("/")
         numbers = slash and all(re.fullmatch("[0-9]{1,6}", part) for part in (index, count))
         if not numbers or not 1 <= int(index) <= int(count):
-            self.fail(f"'{value}' is not I/N with 1 <= I <= N, such as 2/8.", param, ctx)
+            self.fail(
+                f"'{value}' is not I/N with 1 <= I <= N, such as 2/8, and not slurm.", param, ctx
+            )
         return int(index), int(count)
+
+    def _of_array_task(
+        self, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        names = [f"SLURM_ARRAY_TASK_{what}" for what in ("ID", "MIN", "COUNT")]
+        values = {name: os.environ.get(name, "") for name in [*names, "SLURM_ARRAY_TASK_STEP"]}
+        lacking = [name for name in names if not re.fullmatch("[0-9]{1,9}", values[name])]
+        if lacking:
+            self.fail(
+                f"slurm reads {', '.join(names)}, which a task of `sbatch --array` has; here "
+                f"{lacking[0]} is {values[lacking[0]] or 'not set'}. Give I/N instead.",
+                param,
+                ctx,
+            )
+        number, first, count = (int(values[name]) for name in names)
+        step = int(values["SLURM_ARRAY_TASK_STEP"] or 1)
+        index, rest = divmod(number - first, max(1, step))
+        if rest or not 0 <= index < count:
+            self.fail(
+                f"task {number} of a SLURM array of {count} that begins at {first} in steps of "
+                f"{step}: its ids are not evenly spaced. Give I/N instead.",
+                param,
+                ctx,
+            )
+        return index + 1, count
 
 
 def selection(command: Command) -> Command:
@@ -123,6 +154,24 @@ device = click.option(
 )
 data = click.option(
     "--data", type=FOLDER, required=True, help="The data set's folder, as its authors lay it out."
+)
+
+
+workers = click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Processes. Default: 1; of a Ray cluster, all its processors.",
+)
+executor = click.option(
+    "--executor",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Processes of this machine, or a Ray cluster.",
+)
+address = click.option(
+    "--address",
+    help="The Ray cluster: auto, or HOST:PORT. Left out, one is started on this machine.",
 )
 
 

@@ -52,7 +52,9 @@ def command(
             ctx.exit(1)
         click.echo(f"{folder}: every table follows from its runs.")
         return
-    added = [open_submission(path, folder) if path.suffix == ".zip" else read_run(path) for path in runs]
+    added = [
+        open_submission(path, folder) if path.suffix == ".zip" else read_run(path) for path in runs
+    ]
     leaderboard.add_runs(folder, added)
     for path in leaderboard.write_derived(folder):
         click.echo(f"written: {path}")
