@@ -5,7 +5,8 @@ added in float32, u = 2^-24 (Higham 2002, "Accuracy and Stability of Numerical A
 3.1), here with twice that u; and for rounded factors |q'r' - qr| <= |q' - q| |r| + |q'| |r' - r|.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -58,17 +59,14 @@ def by_device(references: Rows, device: str) -> Product:
     """In float32, by torch on a device; the references are copied there."""
     import torch
 
-    gallery = torch.from_numpy(references).to(device)
+    gallery = torch.empty(references.shape, dtype=torch.float32, device=device)
+    for part in _parts(len(references)):
+        gallery[part] = _tensor(references[part]).to(device)
     longest = _lengths(references).max()
 
     def block(queries: Rows) -> tuple[Bits, NDArray[np.float64]]:
-        precision = torch.get_float32_matmul_precision()
-        # Anything but "highest" may round the factors, and the bound would not hold.
-        torch.set_float32_matmul_precision("highest")
-        try:
-            product = (torch.from_numpy(queries).to(device) @ gallery.T).cpu().numpy()
-        finally:
-            torch.set_float32_matmul_precision(precision)
+        with _unrounded():
+            product = (_tensor(queries).to(device) @ gallery.T).cpu().numpy()
         return product.view(np.int32), _rounding(references) * _lengths(queries) * longest
 
     return Product(4, 0, block)
@@ -111,11 +109,34 @@ def multiplies_bfloat16() -> bool:
 
 def _rounded(rows: Rows) -> "tuple[torch.Tensor, NDArray[np.float64], NDArray[np.float64]]":
     """Rows in bfloat16, how far each is from what it was, and how long it was."""
-    import torch
-
-    exact = torch.from_numpy(rows)
+    exact = _tensor(rows)
     rounded = exact.bfloat16()
     return rounded, _lengths((rounded.float() - exact).numpy()), _lengths(rows)
+
+
+def _tensor(rows: Rows) -> "torch.Tensor":
+    import torch
+
+    # torch has no tensors that cannot be written, such as a read-only file's would be.
+    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
+
+
+@contextmanager
+def _unrounded() -> Iterator[None]:
+    """Have CUDA multiply float32 as it is: rounded factors would not keep to the bound."""
+    import torch
+
+    settings = torch.backends.cuda.matmul
+    # The first is how torch 2.9 and later have it, and its names must not be mixed.
+    name, exact = (
+        ("fp32_precision", "ieee") if hasattr(settings, "fp32_precision") else ("allow_tf32", False)
+    )
+    before = getattr(settings, name)
+    setattr(settings, name, exact)
+    try:
+        yield
+    finally:
+        setattr(settings, name, before)
 
 
 def _rounding(references: Rows) -> float:

@@ -5,8 +5,9 @@ that every rank is the one of float64, whatever multiplied first and on whatever
 needs no torch, unless it is asked for a device of torch's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from cvgl_bench.errors import ModelError
 from cvgl_bench.products import Product, by_bfloat16, by_device, by_numpy, multiplies_bfloat16
-from cvgl_bench.sifting import CHUNK, Best, sift, similarities
+from cvgl_bench.sifting import CHUNK, STEPS, Best, sift, similarities
 
 TIE_TOLERANCE: Final = 1e-6
 UNIT_TOLERANCE: Final = 1e-3
@@ -23,7 +24,10 @@ FIRST: Final = 5
 _BLOCK_BYTES = 64 << 20
 _CHECKED_ROWS = 512
 
+_LONGEST = 2.0
+
 Embeddings = NDArray[np.float32]
+_Way = Callable[[Embeddings], Product]
 Ranks = NDArray[np.int64]
 
 
@@ -100,8 +104,8 @@ def rank_all(
     `TIE_TOLERANCE` are ties: what float32 holds of unit vectors is no more exact than that.
 
     Args:
-        queries: (Q, D), unit length.
-        references: (R, D), unit length.
+        queries: (Q, D), unit length; what is no float32 is rounded to it.
+        references: (R, D), likewise.
         positives: (Q,), the row of each query's true reference.
         memory: bytes that may be held besides the arguments and 120 bytes a query; not less than
             `least_memory`.
@@ -110,41 +114,60 @@ def rank_all(
 
     Raises:
         ValueError: the shapes do not fit, a positive lies outside the references, or something is
-            not finite.
+            not finite or longer than 2.
     """
     truth = np.asarray(positives, dtype=np.int64)
     _refuse_unfit(queries, references, truth)
-    queries, references = np.ascontiguousarray(queries), np.ascontiguousarray(references)
+    # A copy only of what is of another type or order.
+    ours, theirs = (np.ascontiguousarray(rows, dtype=np.float32) for rows in (queries, references))
     least = np.empty(len(truth))
-    similarities(queries, references, truth, least)
+    similarities(ours, theirs, truth, least)
     least -= TIE_TOLERANCE
-    first = min(FIRST, len(references))
+    first = min(FIRST, len(theirs))
     best = Best(
         np.empty(len(truth), np.int64),
         np.empty((len(truth), first), np.int64),
         np.empty((len(truth), first)),
     )
-    open_ = np.arange(len(truth))
-    for product in _products(references, memory, device):
-        size = _rows(product, references, memory)
-        left = []
-        for start in range(0, len(open_), size):
-            rows = open_[start : start + size]
-            bits, errors = product.block(queries[rows])
-            part, settled = sift(
-                bits, errors, (queries[rows], references), least[rows], first=first
-            )
-            _put(best, rows[settled], part, settled)
-            left.append(rows[~settled])
-        open_ = np.concatenate(left) if left else open_
-        if not open_.size:
-            break
-    _in_float64((queries, references), least, open_, best, memory=memory)
+    left = np.arange(len(truth))
+    for multiplying in _ways(theirs, memory, device):
+        if left.size:
+            left = _settle(multiplying(theirs), (ours, theirs), least, left, best, memory=memory)
+    _in_float64((ours, theirs), least, left, best, memory=memory)
     return _against_the_model(best, truth)
 
 
+def _settle(
+    product: Product,
+    embeddings: tuple[Embeddings, Embeddings],
+    least: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    best: Best,
+    *,
+    memory: int,
+) -> NDArray[np.int64]:
+    """Rank some queries by one way of multiplying; returns those for which it is too coarse."""
+    queries, references = embeddings
+    size = _rows(product, references, memory)
+    left = []
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        own = queries[block]
+        bits, errors = product.block(own)
+        found, settled = sift(
+            bits, errors, (own, references), least[block], first=best.columns.shape[1]
+        )
+        done = block[settled]
+        best.ranks[done] = found.ranks[settled]
+        best.columns[done] = found.columns[settled]
+        best.values[done] = found.values[settled]
+        left.append(block[~settled])
+    return np.concatenate(left)
+
+
 def _refuse_unfit(queries: Embeddings, references: Embeddings, truth: NDArray[np.int64]) -> None:
-    if queries.shape[1:] != references.shape[1:] or truth.shape != queries.shape[:1]:
+    fit = queries.ndim == references.ndim == 2 and queries.shape[1] == references.shape[1]
+    if not fit or truth.shape != queries.shape[:1]:
         raise ValueError(
             f"{queries.shape} queries, {references.shape} references and {truth.shape} positives "
             "do not fit together"
@@ -153,17 +176,24 @@ def _refuse_unfit(queries: Embeddings, references: Embeddings, truth: NDArray[np
         raise ValueError(f"a positive lies outside the {len(references)} references")
     for rows in (queries, references):
         for start in range(0, len(rows), _CHECKED_ROWS):
-            if not np.isfinite(rows[start : start + _CHECKED_ROWS]).all():
+            block = rows[start : start + _CHECKED_ROWS].astype(np.float64)
+            lengths = np.linalg.norm(block, axis=1)
+            if not np.isfinite(lengths).all():
                 raise ValueError("an embedding holds a NaN or an infinity")
+            if (lengths > _LONGEST).any():
+                raise ValueError("an embedding is not of unit length")
 
 
-def _products(references: Embeddings, memory: int, device: str | None) -> Iterator[Product]:
+def _ways(references: Embeddings, memory: int, device: str | None) -> Sequence[_Way]:
     """Ways of multiplying, coarse and quick ones first; none for a gallery of a few."""
     if len(references) < FIRST * CHUNK:
-        return
-    if device == "cpu" and references.size * 2 <= memory * 3 // 4 and multiplies_bfloat16():
-        yield by_bfloat16(references)
-    yield by_numpy(references) if device in (None, "cpu") else by_device(references, device)
+        return []
+    if device not in (None, "cpu"):
+        return [partial(by_device, device=device)]
+    fits = references.size * 2 <= memory * 3 // 4
+    if device == "cpu" and fits and multiplies_bfloat16():
+        return [by_bfloat16, by_numpy]
+    return [by_numpy]
 
 
 def _rows(product: Product, references: Embeddings, memory: int) -> int:
@@ -171,12 +201,6 @@ def _rows(product: Product, references: Embeddings, memory: int) -> int:
     number, width = references.shape
     one: int = product.itemsize * number + 12 * width + 16 * number // CHUNK + 1000
     return max(1, min(_BLOCK_BYTES, (memory - product.gallery_bytes) * 9 // 10) // one)
-
-
-def _put(best: Best, rows: NDArray[np.int64], part: Best, where: NDArray[np.bool_]) -> None:
-    best.ranks[rows] = part.ranks[where]
-    best.columns[rows] = part.columns[where]
-    best.values[rows] = part.values[where]
 
 
 def _in_float64(
@@ -201,6 +225,7 @@ def _in_float64(
             np.matmul(exact, part.T, out=similarity[:, left : left + columns])
         for row, line in zip(block, similarity, strict=True):
             best.ranks[row] = np.count_nonzero(line >= least[row])
+            np.multiply(np.rint(line * STEPS, out=line), 1 / STEPS, out=line)
             best.columns[row] = _first_of(line, best.columns.shape[1])
             best.values[row] = line[best.columns[row]]
 

@@ -20,6 +20,9 @@ CHUNK: Final = 64  # similarities looked at together
 _THREADS: Final[int] = numba.get_num_threads()  # as many as this process may use
 _ROWS: Final = 16  # fewer are no work for another thread
 _LOWEST: Final = -(2**31)
+# Similarities are put in order by this fraction of one: equal references must not be told apart by
+# the last bit of a sum, which another order of summing changes.
+STEPS: Final = 2.0**36
 
 Rows: TypeAlias = NDArray[np.float32]
 Bits: TypeAlias = NDArray[np.int16] | NDArray[np.int32]
@@ -35,7 +38,7 @@ class Best:
     Attributes:
         ranks: (B,), how many references are at least as similar as the true one.
         columns: (B, K), the rows of the first references, best first.
-        values: (B, K), their similarities, falling.
+        values: (B, K), their similarities to the next 1 / STEPS, falling.
     """
 
     ranks: Numbers
@@ -196,6 +199,7 @@ def _settle(
             column = columns[row, item]
             value = _dot(queries[row], references[column])
             ranks[row] += value >= least[row]
+            value = np.rint(value * STEPS) / STEPS
             if value > values[row, wanted - 1]:
                 place = wanted - 1
                 while place > 0 and values[row, place - 1] < value:

@@ -206,9 +206,12 @@ def test_no_query_has_no_rank():
 
 
 @pytest.mark.parametrize("dimensions", [8, 200])
-def test_memory_stays_within_its_bound(dimensions):
+@pytest.mark.parametrize("alike", [False, True])
+def test_memory_stays_within_its_bound(dimensions, alike):
     rng = np.random.default_rng(2)
     queries, references = (unit(rng.normal(size=(3000, dimensions))) for _ in range(2))
+    if alike:
+        references[:] = references[0]
     rank_all(queries[:50], references, range(50))
     memory = 2 << 20
     tracemalloc.start()
@@ -216,6 +219,49 @@ def test_memory_stays_within_its_bound(dimensions):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < memory + 120 * 3000
+
+
+@pytest.mark.parametrize("memory", [1, 1 << 16, 1 << 28])
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_equal_references_are_listed_in_their_order(memory, device):
+    rng = np.random.default_rng(4)
+    queries, references = (unit(rng.normal(size=(n, 100))) for n in (60, 900))
+    references[100:500] = references[50]
+    queries[:30] = unit(references[50] + 0.1 * rng.normal(size=(30, 100)))
+    answer = rank_all(queries, references, [50] * 60, memory=memory, device=device)
+    assert (answer.ranks[:30] == 401).all()
+    # 50 is the true one and tied, so it comes second.
+    assert (answer.first[:30] == [100, 50, 101, 102, 103]).all()
+    assert (answer.margins[:30] == 0).all()
+
+
+def test_other_types_and_orders_are_read_as_what_they_are():
+    queries, references, truth = crowded(3, queries=40, references=500, dimensions=24, noise=1.0)
+    expected = rank_all(queries, references, truth)
+    frozen = references.copy()
+    frozen.setflags(write=False)
+    others = {
+        "double": (queries.astype(np.float64), references.astype(np.float64)),
+        "other order": (np.asfortranarray(queries), np.asfortranarray(references)),
+        "other ends": (queries.astype(">f4"), references.astype(">f4")),
+        "steps": (np.repeat(queries, 2, axis=1)[:, ::2], references[::-1][::-1]),
+        "read only": (queries, frozen),
+    }
+    for what, pair in others.items():
+        for device in (None, "cpu"):
+            found = rank_all(*pair, truth, device=device)
+            np.testing.assert_array_equal(found.ranks, expected.ranks, err_msg=what)
+            np.testing.assert_array_equal(found.first, expected.first, err_msg=what)
+    halves = [rows.astype(np.float16) for rows in (queries, references)]
+    as_read = rank_all(*(rows.astype(np.float32) for rows in halves), truth)
+    np.testing.assert_array_equal(rank_all(*halves, truth).ranks, as_read.ranks)
+
+
+def test_what_is_no_table_of_unit_vectors_is_refused():
+    with pytest.raises(ValueError, match="fit"):
+        rank_all(np.ones(3, np.float32), np.ones(3, np.float32), [0, 1, 2])
+    with pytest.raises(ValueError, match="unit length"):
+        rank_all(np.full((2, 3), 1e20, np.float32), unit(np.eye(3)), [0, 1])
 
 
 def test_random_embeddings_score_within_chance():
