@@ -1,11 +1,15 @@
 """The comparison of two runs, in tables and in words."""
 
+from typing import Final
+
 import pandas as pd
 
 from cvgl_bench.pairing import SIGNIFICANCE, Comparison
 from cvgl_bench.scores import METRICS
+from cvgl_bench.tables import p_text
 
-_P = ("p", "p adjusted")
+# The columns of `cell_frame` that hold p.
+P_COLUMNS: Final = ("p", "p adjusted")
 _TITLES = {"r1_clean": "R@1 clean"}
 
 
@@ -24,11 +28,6 @@ def cell_frame(comparison: Comparison) -> pd.DataFrame:
         for cell, each in comparison.cells.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("cell")
-
-
-def with_short_p(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells' table with two digits of each p instead of two decimals, for reading."""
-    return cells.assign(**{name: cells[name].map("{:.2g}".format) for name in _P})
 
 
 def overall_frame(comparison: Comparison) -> pd.DataFrame:
@@ -58,10 +57,12 @@ def verdict(first: str, second: str, comparison: Comparison) -> str:
         difference = comparison.overall["r1_cor"]
         better = first if difference.value > 0 else second
         is_clear = comparison.p < SIGNIFICANCE
+        text = p_text(comparison.p)
+        p = f"p {text[0]} {text[1:]}" if text.startswith("<") else f"p = {text}"
         lines.append(
             f"R@1_cor: {better} is better by {abs(100 * difference.value):.2f} points "
-            f"(p = {comparison.p:.2g}, paired t-test over queries)."
+            f"({p}, paired t-test over queries)."
             if is_clear
-            else f"R@1_cor: tied (p = {comparison.p:.2g}, paired t-test over queries)."
+            else f"R@1_cor: tied ({p}, paired t-test over queries)."
         )
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Records become tables: one of a record's cells, one that sets models side by side."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
@@ -72,10 +73,38 @@ def percent(fraction: float | None) -> float | None:
     return None if fraction is None else 100 * fraction
 
 
-def as_markdown(frame: pd.DataFrame) -> str:
-    """Print a table as Markdown, two decimals, "-" where there is no number."""
-    known = frame.astype(object).where(frame.notna(), None)
-    return known.to_markdown(floatfmt=".2f", missingval="-")
+def as_markdown(frame: pd.DataFrame, p_values: Collection[str] = ()) -> str:
+    """Print a table as Markdown: two decimals, "-" where there is no number; texts as they are.
+
+    Args:
+        frame: the table, with texts as its index.
+        p_values: the columns that hold p, which are printed as `p_text` does.
+    """
+    texts = pd.DataFrame(
+        {
+            name: [p_text(each) if name in p_values else _text(each) for each in column]
+            for name, column in frame.items()
+        },
+        index=frame.index,
+        dtype=object,
+    )
+    sides = [
+        "left" if any(isinstance(each, str) for each in column) else "right"
+        for _, column in frame.items()
+    ]
+    # Or a text that looks like a number, as a model's name may, would be printed as another one.
+    return texts.to_markdown(disable_numparse=True, colalign=("left", *sides))
+
+
+def p_text(p: float) -> str:
+    """A p to three significant digits, as far down as anybody reads it."""
+    return "<0.001" if p < 0.001 else f"{p:.3g}"
+
+
+def _text(value: object) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def describe(record: Record) -> str:

@@ -19,8 +19,7 @@ CHOICE = "model={entry}&corruption=snow&severity=3&show=lost"
 def main(site: Path) -> None:
     """Open the page of cvtown-c on the best network's lost queries and keep what is in view."""
     (page,) = site.resolve().glob("failures/cvtown-c-*.html")
-    (model,) = site.resolve().glob("models/cvtown-c-*-sample4geo-*.html")
-    entry = model.stem.removeprefix(f"{page.stem}-")
+    (model,) = site.resolve().glob(f"models/{page.stem}/sample4geo-*.html")
     options = ChromeOptions()
     # Both are named, or selenium would ask the network for them.
     options.binary_location = str(shutil.which("chromium"))
@@ -29,7 +28,7 @@ def main(site: Path) -> None:
         options.add_argument(word)
     browser = Chrome(options, service)
     try:
-        browser.get(f"{page.as_uri()}#{CHOICE.format(entry=entry)}")
+        browser.get(f"{page.as_uri()}#{CHOICE.format(entry=model.stem)}")
         loaded = "return [...document.images].slice(0, 12).every(each => each.complete)"
         WebDriverWait(browser, 20).until(lambda _: browser.execute_script(loaded))
         browser.save_screenshot(str(OUT))

@@ -11,15 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cvgl_bench import site as site_module
 from cvgl_bench.answers import Answers
-from cvgl_bench.errors import DataError, RecordError
+from cvgl_bench.errors import RecordError
 from cvgl_bench.leaderboard import Board, add_runs, write_derived
 from cvgl_bench.ranks_file import RunAnswers
 from cvgl_bench.record import DataCard, ModelCard, Provenance, make_record
 from cvgl_bench.runs import Run
-from cvgl_bench.site import boards, build_site, make_pages, models, read_site, write_pages
-from cvgl_bench.site.pages import Site, render
+from cvgl_bench.site import boards, build_site, make_pages, models, read_site
+from cvgl_bench.site.pages import Site, joined, render
 
 PUBLISHED = Path(__file__).parents[1] / "leaderboards" / "published"
 QUERIES = 20
@@ -112,11 +111,11 @@ def test_every_suite_and_entry_has_its_page(folder, tmp_path):
     made = files(tmp_path / "site")
     assert {"index.html", "small-c-1.html", "small-all-1.html", "compare.html"} <= made.keys()
     assert {path for path in made if path.startswith("models/")} == {
-        "models/small-all-1-good.html",
-        "models/small-c-1-good.html",
-        "models/small-c-1-worse.html",
+        "models/small-all-1/good.html",
+        "models/small-c-1/good.html",
+        "models/small-c-1/worse.html",
     }
-    assert b"mixed" in made["models/small-all-1-good.html"]
+    assert b"mixed" in made["models/small-all-1/good.html"]
 
 
 def test_every_link_leads_somewhere(folder, tmp_path):
@@ -172,11 +171,56 @@ def test_the_tables_say_what_the_csv_says(folder, tmp_path):
 
 
 def test_two_entries_of_one_model_are_told_apart_by_their_weights(make_run, tmp_path):
-    add_runs(tmp_path, [make_run(weights="ab" * 32), make_run(share=0.4, weights="cd" * 32)])
+    add_runs(tmp_path, [make_run("other", weights=each * 32) for each in ("ab", "cd")])
     pages = make_pages(read_site(tmp_path))
     texts = Tags(pages["small-c-1.html"]).texts
-    assert {"good (abababab)", "good (cdcdcdcd)"} <= set(texts)
-    assert {"models/small-c-1-good-abababababab.html"} <= pages.keys()
+    assert {"other (abababab)", "other (cdcdcdcd)"} <= set(texts)
+    assert {"models/small-c-1/other-abababababab.html"} <= pages.keys()
+
+
+def test_entries_of_two_suites_never_share_a_page(make_run, small_suite):
+    """`x` of small-c-1-2 and `2-x` of small-c-1 are one and the same joined by a dash."""
+    one = make_run("2-x")
+    suite = small_suite(name="small-c-1", version=2, pairs=QUERIES)
+    other = make_run("x", suite=suite)
+    boards_ = (Board(one.record.suite, {"2-x": one}), Board(suite, {"x": other}))
+    pages = make_pages(Site(boards_, (), {}, "1.0"))
+    assert b">2-x</h1>" in pages["models/small-c-1/2-x.html"]
+    assert b">x</h1>" in pages["models/small-c-1-2/x.html"]
+
+
+def test_an_entry_called_board_hides_no_file_of_its_leaderboard(make_run):
+    run = make_run("board")
+    pages = make_pages(Site((Board(run.record.suite, {"board": run}),), (), {}, "1.0"))
+    assert pages["failures/small-c-1.js"].startswith(b"cvglFailures.board(")
+    assert pages["failures/small-c-1/board.js"].startswith(b"cvglFailures.answers(")
+
+
+def test_pages_of_one_path_are_refused():
+    assert joined([{"a": b"1"}, {"b": b"2"}]) == {"a": b"1", "b": b"2"}
+    with pytest.raises(RecordError, match=r"two pages of the site would both be a\.html"):
+        joined([{"a.html": b"1"}, {"b.html": b"2"}, {"a.html": b"1"}])
+
+
+def test_no_page_says_of_its_numbers_what_is_not_true_of_them(folder, tmp_path):
+    build_site(folder, tmp_path / "site", pictures=None)
+    made = files(tmp_path / "site")
+    foot = {
+        path: " ".join(data.decode().split('<footer class="bottom">')[1].split())
+        for path, data in made.items()
+        if path.endswith(".html")
+    }
+    derived = {path for path, text in foot.items() if "derived from" in text}
+    assert derived == foot.keys() - {
+        "reported.html",
+        "gallery.html",
+        "failures/small-c-1.html",
+        "failures/small-all-1.html",
+    }
+    assert "copied from the sources" in foot["reported.html"]
+    assert "written by hand" in foot["gallery.html"]
+    assert "it made the pictures" not in foot["gallery.html"]
+    assert not [text for text in foot.values() if "typed" in text]
 
 
 @pytest.fixture(scope="module")
@@ -230,48 +274,8 @@ def test_whatever_a_record_says_comes_out_as_text(make_run, plain, remarks, key,
         assert Tags(data).skeleton == plain["skeletons"][path]
     # HTML knows no other line ends and has no NUL.
     said = remarks.replace("\r\n", "\n").strip()
-    whole = "".join(Tags(hostile["models/small-c-1-good.html"]).texts).replace("\r\n", "\n")
+    whole = "".join(Tags(hostile["models/small-c-1/good.html"]).texts).replace("\r\n", "\n")
     assert said in whole or "\0" in said
-
-
-def test_a_folder_with_other_files_is_left_alone(folder, tmp_path):
-    out = tmp_path / "mine"
-    out.mkdir()
-    (out / "thesis.txt").write_text("three years")
-    with pytest.raises(DataError, match=r"holds 'thesis\.txt'.*name an empty folder"):
-        build_site(folder, out, pictures=None)
-    assert files(out) == {"thesis.txt": b"three years"}
-    build_site(folder, tmp_path / "site", pictures=None)
-    (tmp_path / "site" / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match=r"notes\.txt"):
-        build_site(folder, tmp_path / "site", pictures=None)
-
-
-def test_a_file_in_the_sites_place_is_refused(folder, tmp_path):
-    (tmp_path / "site").write_text("")
-    with pytest.raises(DataError, match="no folder"):
-        build_site(folder, tmp_path / "site", pictures=None)
-
-
-def test_a_new_site_replaces_the_old_one_as_a_whole(tmp_path):
-    write_pages({"a.html": b"1", "models/b.html": b"2"}, tmp_path / "site")
-    write_pages({"a.html": b"3"}, tmp_path / "site")
-    assert files(tmp_path / "site") == {"a.html": b"3", "files.txt": b"a.html\nfiles.txt\n"}
-    assert [path.name for path in tmp_path.iterdir()] == ["site"]
-
-
-def test_a_site_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    write_pages({"a.html": b"1"}, tmp_path / "site")
-    before = files(tmp_path / "site")
-
-    def full(path, data, **options):
-        raise DataError("the disk is full.")
-
-    monkeypatch.setattr(site_module, "write_atomically", full)
-    with pytest.raises(DataError, match="full"):
-        write_pages({"a.html": b"2"}, tmp_path / "site")
-    assert files(tmp_path / "site") == before
-    assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
 def test_published_numbers_alone_make_a_site(folder, tmp_path):

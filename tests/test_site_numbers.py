@@ -27,7 +27,7 @@ from cvgl_bench.site import (
     risk,
     tables,
 )
-from cvgl_bench.site.pages import Site, number
+from cvgl_bench.site.pages import Site, distance, number
 from cvgl_bench.suite import load_suite
 from cvgl_bench.trust import trust_table
 
@@ -226,9 +226,22 @@ def test_no_label_covers_another_or_leaves_the_chart(places):
     assert found[-1] <= 264.01
 
 
-@pytest.mark.parametrize("text", ["", "fast", "nan", "inf", "-3"])
+@pytest.mark.parametrize(
+    "text", ["", "fast", "nan", "inf", "-3", "1e5", "1_000", " 3", "1000000.1", "9" * 400, "٣"]
+)
 def test_a_cost_that_is_no_number_is_none(make_run, text):
     assert tables.milliseconds_of(make_run(environment={"ground_ms_per_image": text})) is None
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0), ("12.50", 12.5), ("1000000", 1e6)])
+def test_a_cost_that_is_a_plain_decimal_is_shown(make_run, text, value):
+    assert tables.milliseconds_of(make_run(environment={"ground_ms_per_image": text})) == value
+
+
+@pytest.mark.parametrize("metres", [None, float("nan"), float("inf"), 1e300, 20_038_001])
+def test_a_distance_that_is_none_on_earth_is_a_dash(metres):
+    assert distance(metres) == "\N{EN DASH}"
+    assert distance(20_037_508.3) == "20037508.3"
 
 
 def test_a_run_of_a_known_suite_is_made_again_by_these_commands(make_run):

@@ -86,7 +86,7 @@ def town(make_town_folder, small_suite):
 def test_a_models_script_says_what_its_run_says(small_suite):
     board = make_board(small_suite(pairs=len(IDS)))
     made = failures.pages(site_of(board), None)
-    shared = told(made["failures/small-c-1/board.js"], "board")
+    shared = told(made["failures/small-c-1.js"], "board")
     assert [tuple(cell) for cell in shared["cells"]] == [
         (cell.view, cell.corruption, cell.severity) for cell in board.suite.cells
     ]
@@ -111,7 +111,7 @@ def test_a_models_script_says_what_its_run_says(small_suite):
 def test_the_models_that_are_right_are_told(small_suite, models):
     board = make_board(small_suite(pairs=len(IDS)), [f"m{number:02d}" for number in range(models)])
     made = failures.pages(site_of(board), None)
-    hits = told(made["failures/small-c-1/board.js"], "board")["hits"]
+    hits = told(made["failures/small-c-1.js"], "board")["hits"]
     pairs = -(-models // 8)
     for number, cell in enumerate(board.suite.cells):
         data = bytes.fromhex(hits[number])
@@ -139,7 +139,7 @@ def test_two_entries_of_one_model_have_names_of_their_own(small_suite):
         card = ModelCard(name="same", weights_sha256=digit * 64)
         runs[f"same-{digit * 12}"] = Run(run.record.model_copy(update={"model": card}), run.answers)
     made = failures.pages(site_of(Board(board.suite, runs)), None)
-    shared = told(made["failures/small-c-1/board.js"], "board")
+    shared = told(made["failures/small-c-1.js"], "board")
     assert shared["models"] == ["same-aaaaaaaaaaaa", "same-bbbbbbbbbbbb"]
     assert shared["names"] == ["same (aaaaaaaa)", "same (bbbbbbbb)"]
     assert {f"failures/small-c-1/{entry}.js" for entry in shared["models"]} <= set(made)
@@ -151,7 +151,7 @@ def test_a_reference_that_is_no_query_has_an_id_too(small_suite):
     answers = board.runs["good"].answers.cells[suite.cells[0]]
     answers.found[2] = "a tile of its own"
     made = failures.pages(site_of(board), None)
-    ids = told(made["failures/small-c-1/board.js"], "board")["ids"]
+    ids = told(made["failures/small-c-1.js"], "board")["ids"]
     assert ids == [*IDS, "a tile of its own"]
     own = told(made["failures/small-c-1/good.js"], "answers")
     assert own["top"][0][2 * 5] == len(IDS)
@@ -179,6 +179,26 @@ def test_a_large_leaderboard_shows_the_queries_that_most_get_wrong(small_suite):
     text = " ".join(page["failures/small-c-1.html"].decode().split())
     assert f"holds the {len(extent.rows)} of 40 queries that most models get wrong" in text
     assert "at severities 1, 3, 5" in text
+
+
+def test_a_model_is_told_how_many_of_all_queries_it_gets_right(small_suite):
+    board = make_board(small_suite(pairs=len(IDS)))
+    extent = failure_data.extent_of(board, 4 * len(board.suite.cells))
+    assert len(extent.rows) == 4
+    run = board.runs["good"]
+    answers = told(failure_data.model_script("good", run, extent), "answers")
+    whole = [int((run.answers.cells[cell].ranks == 1).sum()) for cell in extent.cells]
+    assert answers["right"] == whole
+    assert whole != [ranks.count(1) for ranks in answers["ranks"]]
+
+
+def test_a_distance_that_is_none_on_earth_is_not_told(small_suite):
+    board = make_board(small_suite(pairs=len(IDS)))
+    run = board.runs["good"]
+    far = run.answers.cells[board.suite.cells[0]].metres
+    far[:3] = 1e300, 20_038_001, 20_037_508.4
+    data = failure_data.model_script("good", run, failure_data.extent_of(board))
+    assert told(data, "answers")["metres"][0][:3] == [None, None, 20_037_508]
 
 
 def test_other_severities_are_all_kept(small_suite):
@@ -233,7 +253,7 @@ def test_every_picture_that_the_page_is_told_of_is_there(town):
     folder, board = town
     limits = failures.Limits(pictures=4, severities=(5,))
     made = failures.pages(site_of(board), folder, limits)
-    shared = told(made["failures/small-c-1/board.js"], "board")
+    shared = told(made["failures/small-c-1.js"], "board")
     pictures = shared["pictures"]
     assert pictures["tiles"] == list(range(len(IDS)))
     named = {f"failures/small-c-1/tile-{number}.webp" for number in pictures["tiles"]}
@@ -352,7 +372,7 @@ def test_a_hostile_id_stays_data(hostile_suite, identity):
     ids = tuple(dict.fromkeys([identity, "plain"]))
     board = make_board(hostile_suite, ids=ids, top=2)
     made = failures.pages(site_of(board), None)
-    assert told(made["failures/small-c-1/board.js"], "board")["ids"] == list(ids)
+    assert told(made["failures/small-c-1.js"], "board")["ids"] == list(ids)
     usual = failures.pages(site_of(make_board(hostile_suite, ids=("other", "plain"), top=2)), None)
     assert set(made) == set(usual)
     assert made["failures/small-c-1.html"] == usual["failures/small-c-1.html"]

@@ -16,7 +16,7 @@ def command(first: Path, second: Path, view: str, out: Path | None) -> None:
     FIRST and SECOND are record.json files, or the folders that hold them, with ranks.parquet
     beside. Differences are first less second, in percent.
     """
-    from cvgl_bench.comparing import cell_frame, overall_frame, verdict, with_short_p
+    from cvgl_bench.comparing import P_COLUMNS, cell_frame, overall_frame, verdict
     from cvgl_bench.files import write_atomically
     from cvgl_bench.pairing import compare
     from cvgl_bench.runs import read_runs
@@ -25,7 +25,7 @@ def command(first: Path, second: Path, view: str, out: Path | None) -> None:
     one, other = read_runs([first, second])
     comparison = compare(one.sample(view), other.sample(view))
     cells = cell_frame(comparison)
-    click.echo(as_markdown(with_short_p(cells)))
+    click.echo(as_markdown(cells, P_COLUMNS))
     if comparison.overall:
         click.echo(f"\n{as_markdown(overall_frame(comparison))}")
     click.echo(f"\n{verdict(one.name, other.name, comparison)}")

@@ -17,6 +17,7 @@ from cvgl_bench.errors import RecordError
 from cvgl_bench.leaderboard import Board
 from cvgl_bench.runs import Run
 from cvgl_bench.site.boards import names_of
+from cvgl_bench.site.pages import FARTHEST
 from cvgl_bench.suite import CLEAN, MIXED, Cell, Suite
 
 # A page loads the answers of one model or two at a time: 40,000 are about a megabyte each.
@@ -182,18 +183,27 @@ def model_script(entry: str, run: Run, extent: Extent) -> bytes:
 
     `ranks` holds a list a cell, with a number a query. `top` holds one a cell, with the places in
     `ids` of the references that came first, as many for every query; `metres` one a cell, in whole
-    metres; each is null where the run does not say.
+    metres; each is null where the run does not say. A distance that is none on Earth is null too.
+    `right` holds a number a cell: at how many of all queries, shown or not, the rank is 1.
     """
     places = {identity: place for place, identity in enumerate(extent.ids)}
-    ranks, tops, metres = [], [], []
+    ranks, right, tops, metres = [], [], [], []
     for cell in extent.cells:
         answers = run.answers.cells[cell]
         top = _top(answers, extent.rows)
         ranks.append(answers.ranks[extent.rows].tolist())
+        right.append(int((answers.ranks == 1).sum()))
         tops.append([places[str(one)] for one in top.flat] if top.size else None)
         far = answers.metres
-        metres.append(None if far is None else [round(value) for value in far[extent.rows]])
-    return _call("answers", {"model": entry, "ranks": ranks, "top": tops, "metres": metres})
+        metres.append(None if far is None else [_whole(value) for value in far[extent.rows]])
+    return _call(
+        "answers",
+        {"model": entry, "ranks": ranks, "right": right, "top": tops, "metres": metres},
+    )
+
+
+def _whole(metres: float) -> int | None:
+    return round(metres) if metres <= FARTHEST else None
 
 
 def _call(function: str, value: dict[str, object]) -> bytes:

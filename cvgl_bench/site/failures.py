@@ -73,7 +73,7 @@ def _explorer(site: Site, board: Board, folder: Path | None, limits: Limits) -> 
         chosen = worth_a_picture(extent, pictured, limits.pictures)
         shown, files = _pictures(board, extent, chosen, folder)
         made |= {f"{FOLDER}/{label}/{name}": data for name, data in files.items()}
-    made[f"{FOLDER}/{label}/board.js"] = board_script(board, extent, shown)
+    made[f"{FOLDER}/{label}.js"] = board_script(board, extent, shown)
     for entry, run in board.runs.items():
         made[f"{FOLDER}/{label}/{entry}.js"] = model_script(entry, run, extent)
     page = f"{FOLDER}/{label}.html"

@@ -13,7 +13,7 @@ from cvgl_bench.runs import Run
 from cvgl_bench.site.boards import names_of
 from cvgl_bench.site.curves import Chart, chart_of
 from cvgl_bench.site.itself import Agreement, Trust, agreement_of, trust_of
-from cvgl_bench.site.pages import Pages, Site, number, render
+from cvgl_bench.site.pages import Pages, Site, joined, number, render
 from cvgl_bench.site.risk import RiskChart, risk_chart
 from cvgl_bench.site.tables import milliseconds_of
 from cvgl_bench.statistics import Interval
@@ -88,13 +88,13 @@ def pages(site: Site, reports: Mapping[str, Report]) -> Pages:
         site: what is shown.
         reports: of every board, by the label of its suite.
     """
-    made = {}
+    made: list[Pages] = []
     for board in site.boards:
         label, names = board.suite.label, names_of(board)
         for entry, run in board.runs.items():
-            page = f"models/{label}-{entry}.html"
+            page = f"models/{label}/{entry}.html"
             parts = [_part(each) for each in reports[label].entries if each.run.name == entry]
-            made[page] = render(
+            text = render(
                 "model.html",
                 site=site,
                 page=page,
@@ -109,7 +109,8 @@ def pages(site: Site, reports: Mapping[str, Report]) -> Pages:
                 environment=_environment(run),
                 commands=commands(board.suite, run),
             )
-    return made
+            made.append({page: text})
+    return joined(made)
 
 
 def commands(suite: Suite, run: Run) -> list[str]:

@@ -1,6 +1,7 @@
 """What every page of the site shares: the site's content, its templates and its files."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -8,11 +9,15 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from cvgl_bench.errors import RecordError
 from cvgl_bench.leaderboard import Board
 from cvgl_bench.published import Published, Source
 
 # By path relative to the site's root, with forward slashes.
 Pages = dict[str, bytes]
+
+# No two places on Earth are farther apart, in metres, whichever way round it.
+FARTHEST: Final = 20_038_000
 
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = _HERE / "static"
@@ -73,6 +78,23 @@ def static_pages() -> Pages:
     return {f"static/{path.name}": path.read_bytes() for path in sorted(_STATIC.iterdir())}
 
 
+def joined(parts: Iterable[Pages]) -> Pages:
+    """All pages of several parts of a site.
+
+    Raises:
+        RecordError: two parts have a page of the same path.
+    """
+    made: Pages = {}
+    for part in parts:
+        if twice := made.keys() & part.keys():
+            raise RecordError(
+                f"two pages of the site would both be {min(twice)}; rename the suite or the entry "
+                "that it shows."
+            )
+        made |= part
+    return made
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -83,7 +105,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "spoken": spoken}
+    environment.filters |= {"number": number, "distance": distance, "spoken": spoken}
     return environment
 
 
@@ -97,6 +119,11 @@ def number(value: float | None, decimals: int = 1) -> str:
         # A rounded nothing has no sign.
         return text.removeprefix("-")
     return text.replace("-", "\N{MINUS SIGN}")
+
+
+def distance(metres: float | None) -> str:
+    """Metres as tables write them; a dash where there are none, or more than there are on Earth."""
+    return number(metres if metres is not None and metres <= FARTHEST else None)
 
 
 def spoken(name: str) -> str:

@@ -1,14 +1,20 @@
 """The tables of entries: rows and numbers as they are read and sorted."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cvgl_bench.figures import LATENCY
 from cvgl_bench.pairing import Standing
 from cvgl_bench.runs import Run
 from cvgl_bench.site.pages import number
 from cvgl_bench.statistics import Interval
+
+# A quarter of an hour a query: more is a mistake, and would widen every table that shows it.
+MOST_MILLISECONDS: Final = 1_000_000
+_DECIMAL: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 
 
 @dataclass(frozen=True)
@@ -115,9 +121,11 @@ def cost_of(run: Run) -> Shown:
 
 
 def milliseconds_of(run: Run) -> float | None:
-    """How long a query took to embed, as the record says; None where it says nothing of it."""
-    try:
-        value = float(run.record.environment[LATENCY])
-    except (KeyError, ValueError):
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
+    """How long a query took to embed, as the record says.
+
+    Returns:
+        None where it says nothing of it, or no plain decimal from 0 to a million.
+    """
+    text = run.record.environment.get(LATENCY, "")
+    value = float(text) if _DECIMAL.fullmatch(text) else math.inf
+    return value if value <= MOST_MILLISECONDS else None

@@ -163,6 +163,44 @@ def test_a_filter_leaves_the_queries_that_the_runs_say(browser, publish, board, 
     assert set(listed(browser)) == expected
 
 
+def test_a_page_of_the_hardest_queries_says_that_its_counts_are_of_these(
+    browser, publish, small_suite
+):
+    board = make_board(small_suite(pairs=len(IDS), severities=[1, 2, 3, 4, 5]))
+    cells = [cell for cell in board.suite.cells if cell.severity in (0, 1, 3, 5)]
+    folder = publish(board, limits=failures.Limits(answers=12 * len(cells)))
+    text = ask(browser, folder, model="first", corruption="contrast", severity=5)
+    ranks = ranks_of(board, "first")
+    right = [one for one in listed(browser) if ranks[one] == 1]
+    in_all = sum(rank == 1 for rank in ranks.values())
+    assert len(right) < in_all
+    assert text == (
+        f"12 of the 12 hardest queries, of 30. Of the 12 hardest, first gets {len(right)} right in "
+        f"contrast 5; {in_all} of 30 in all."
+    )
+    options = {
+        each.get_attribute("value"): each.text for each in Select(show_field(browser)).options
+    }
+    assert options["throughout"] == "wrong at all of severities 1, 3, 5"
+    assert options["all"] == "all queries shown here"
+
+
+def show_field(browser):
+    return browser.find_element(By.ID, "show")
+
+
+@pytest.mark.parametrize("metres", [1e300, 20_038_001])
+def test_a_distance_that_is_none_on_earth_is_a_dash(browser, look, publish, board, metres):
+    board.runs["first"].answers.cells[board.suite.cells[0]].metres[0] = metres
+    look(width=390)
+    ask(browser, publish(board), model="first", corruption=CLEAN, sort="id")
+    facts = browser.find_element(By.CLASS_NAME, "facts").text
+    assert "found \N{EN DASH} m away" in facts
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    ask(browser, publish(board), model="first", corruption=CLEAN, sort="far")
+    assert listed(browser)[-1] == IDS[0]
+
+
 @pytest.mark.parametrize("show", ["all", "nobody", "some", "everybody"])
 def test_all_models_are_looked_at_together(browser, publish, board, show):
     text = ask(browser, publish(board), corruption="contrast", severity=5, show=show)

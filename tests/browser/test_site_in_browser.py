@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from cvgl_bench.leaderboard import read_boards
+from cvgl_bench.leaderboard import Board, read_boards
 from cvgl_bench.pairing import compare
-from cvgl_bench.site import boards, write_pages
+from cvgl_bench.site import boards, make_pages, write_pages
 from cvgl_bench.site.pages import Site, static_pages
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -28,10 +28,10 @@ PAGES = (
     "small-c-1.html",
     "small-c-all-1.html",
     "small-fov-1.html",
-    "models/small-c-1-strong.html",
-    "models/small-c-1-guessing.html",
-    "models/small-c-all-1-weak.html",
-    "models/small-fov-1-strong.html",
+    "models/small-c-1/strong.html",
+    "models/small-c-1/guessing.html",
+    "models/small-c-all-1/weak.html",
+    "models/small-fov-1/strong.html",
     "compare.html",
     "reported.html",
 )
@@ -178,8 +178,8 @@ def test_comparing_shows_the_paired_differences_of_the_command(browser, site, bo
     for title, key in (("R@1 clean", "r1_clean"), ("R@1_cor", "r1_cor"), ("RCE", "rce")):
         each = expected.overall[key]
         plain = [text.replace("\N{MINUS SIGN}", "-") for text in shown[title]]
-        assert float(plain[2]) == pytest.approx(100 * each.value, abs=0.06)
-        low, high = plain[3].split(" to ")
+        assert float(plain[0]) == pytest.approx(100 * each.value, abs=0.06)
+        low, high = plain[1].split(" to ")
         assert (float(low), float(high)) == pytest.approx(
             (100 * each.low, 100 * each.high), abs=0.06
         )
@@ -280,6 +280,46 @@ def test_no_page_scrolls_sideways_on_a_phone(browser, look, site, page):
     width = "return [document.documentElement.scrollWidth, window.innerWidth]"
     scrolled, screen = browser.execute_script(width)
     assert scrolled <= screen == 390
+
+
+def test_a_phone_shows_the_differences_without_scrolling(browser, look, open_page):
+    look(width=390)
+    open_page("compare.html")
+    choose(browser, "strong", "weak")
+    right = "return arguments[0].getBoundingClientRect().right"
+    row = browser.find_element(By.CSS_SELECTOR, "#averages tbody tr")
+    difference, interval = row.find_elements(By.TAG_NAME, "td")[:2]
+    assert " to " in interval.text
+    assert browser.execute_script(right, difference) <= 390
+    assert browser.execute_script(right, interval) <= 390
+
+
+@pytest.fixture
+def wordy(wide_board, tmp_path):
+    """A site of runs that say everything in one endless word, and numbers as long."""
+    word, runs = "w" * 300, {}
+    for place, run in enumerate(wide_board.runs.values()):
+        name = f"{place}{word[:100]}"
+        card = run.record.model.model_copy(
+            update={"name": name, "remarks": word, "preprocessing": word}
+        )
+        suite = run.record.suite.model_copy(update={"title": word})
+        said = {"ground_ms_per_image": "9" * 200, word[:60]: word}
+        record = run.record.model_copy(update={"model": card, "suite": suite, "environment": said})
+        runs[name] = replace(run, record=record)
+    suite = wide_board.suite.model_copy(update={"title": word})
+    folder = tmp_path / "wordy"
+    write_pages(make_pages(Site((Board(suite, runs),), (), {}, "1.0")), folder)
+    return folder
+
+
+def test_no_word_of_a_record_makes_a_page_wider_than_its_window(browser, look, wordy):
+    for width in (390, 1280):
+        look(width=width)
+        for path in [*wordy.glob("*.html"), *wordy.glob("*/*.html"), *wordy.glob("models/*/0*")]:
+            browser.get(path.as_uri())
+            script = "return document.documentElement.scrollWidth"
+            assert browser.execute_script(script) <= width, path.relative_to(wordy)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

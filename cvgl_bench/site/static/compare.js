@@ -95,10 +95,10 @@
       const verdict = verdictOf(pair.d[place], better);
       const row = add(body, "tr", "", verdict === "tied" || !verdict ? "" : "apart");
       add(row, "th", title).scope = "row";
-      add(row, "td", plain(first.own[place], 1));
-      add(row, "td", plain(second.own[place], 1));
       add(row, "td", signed(value, 1));
       add(row, "td", low === null ? "–" : `${signed(low, 1)} to ${signed(high, 1)}`);
+      add(row, "td", plain(first.own[place], 1));
+      add(row, "td", plain(second.own[place], 1));
       add(row, "td", verdict, "text");
     });
   }

@@ -1,6 +1,6 @@
 "use strict";
 
-/* The failure explorer. board.js and one script a model call `board` and `answers` below with plain
+/* The failure explorer. A script a leaderboard and one a model call `board` and `answers` below with plain
    data. Names and ids become text nodes; paths are made of numbers and of a model's encoded name. */
 const cvglFailures = (() => {
   const PAGE = 20;
@@ -73,7 +73,8 @@ const cvglFailures = (() => {
 
   const nameOf = (entry) => all.names[all.models.indexOf(entry)];
 
-  /* Which models are right: a bit each, eight to a pair of hexadecimal digits; see board.js. */
+  /* Which models are right: a bit each, eight to a pair of hexadecimal digits; see `hits` of
+     failure_data.board_script. */
   function rightIn(cell, query) {
     const pairs = Math.ceil(all.models.length / 8);
     return all.models.filter((_, model) => {
@@ -124,7 +125,7 @@ const cvglFailures = (() => {
     }[chosen.show];
     const rank = (query) => (mine ? mine[cell][query] : -right[query]);
     const metres = chosen.model ? answersOf(chosen.model).metres[cell] : null;
-    const far = (query) => (metres ? metres[query] : 0);
+    const far = (query) => (metres ? metres[query] ?? -1 : 0);
     const id = (a, b) => (all.ids[a] < all.ids[b] ? -1 : 1);
     const orders = {
       worst: (a, b) => rank(b) - rank(a) || id(a, b),
@@ -192,7 +193,7 @@ const cvglFailures = (() => {
     if (!own.includes(number)) tiles.append(tile(number, number, `rank ${rank}`));
     const far = metres[chosen.cell];
     const words = [rank === 1 ? "right" : `wrong: the true tile has rank ${rank}`];
-    if (far) words.push(`found ${far[number].toLocaleString("en")} m away`);
+    if (far) words.push(`found ${far[number]?.toLocaleString("en") ?? "–"} m away`);
     const before = ranks[chosen.clean][number];
     if (chosen.cell !== chosen.clean) {
       words.push(before === 1 ? "right when clean" : `rank ${before} when clean`);
@@ -230,11 +231,16 @@ const cvglFailures = (() => {
       all: "",
       versus: `: right for ${nameOf(model)}, wrong for ${nameOf(other)}`,
     }[chosen.show] ?? `: ${field("show").selectedOptions[0].textContent}`;
-    let words = `${found} of ${all.shown} queries${filter}.`;
+    const part = all.shown < all.queries;
+    let words = part ? `${found} of the ${all.shown} hardest queries, of ${all.queries}${filter}.`
+      : `${found} of ${all.shown} queries${filter}.`;
     if (model) {
       const right = answersOf(model).ranks[cell].filter((rank) => rank === 1).length;
       const where = cellName(all.cells[cell]);
-      words += ` ${nameOf(model)} gets ${right} of ${all.shown} right in ${where}.`;
+      const inAll = answersOf(model).right[cell];
+      words += part
+        ? ` Of the ${all.shown} hardest, ${nameOf(model)} gets ${right} right in ${where}; ${inAll} of ${all.queries} in all.`
+        : ` ${nameOf(model)} gets ${right} of ${all.shown} right in ${where}.`;
     }
     document.getElementById("count").textContent = words;
   }
