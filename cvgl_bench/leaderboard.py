@@ -10,20 +10,25 @@ metrics (of which there is one a table).
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cvgl_bench.board_folder import (
+    entry_folders,
+    entry_of,
+    held,
+    put,
+    record_there,
+    refuse_other_model,
+)
 from cvgl_bench.errors import RecordError
 from cvgl_bench.files import read, write_atomically
-from cvgl_bench.ranks_file import write_ranks
-from cvgl_bench.record import Record, write_record
+from cvgl_bench.known_pictures import refuse_unknown_pictures
+from cvgl_bench.record import Record
 from cvgl_bench.runs import Run, read_run
-from cvgl_bench.scoring import RANKS, RECORD
 from cvgl_bench.suite import CLEAN, Suite, check_size, load_suite, suite_names
 from cvgl_bench.summary import Summary, refuse_other_ground, summarise
-
-RECORDS = "records"
 
 
 @dataclass(frozen=True)
@@ -45,27 +50,17 @@ class Board:
         return named[0] if named else ""
 
 
-def entry_of(record: Record) -> str:
-    """What tells a model with its weights from all others, fit to name a folder."""
-    name, weights = record.model.name, record.model.weights_sha256
-    return f"{name}-{weights[:12]}" if weights else name
-
-
 def add_runs(folder: Path, runs: Iterable[Run]) -> list[Path]:
     """Put runs in their places; one of the same model, weights and suite version is replaced.
 
     Raises:
         RecordError: a run may not stand on a leaderboard. None is added then.
+        DataError: the folder cannot be written.
     """
     accepted = list(runs)
-    read_boards(folder, accepted)
-    paths = []
-    for run in accepted:
-        path = folder / RECORDS / run.record.suite.label / entry_of(run.record)
-        write_ranks(path / RANKS, run.answers)
-        write_record(path / RECORD, run.record)
-        paths.append(path)
-    return paths
+    with held(folder):
+        read_boards(folder, accepted)
+        return [put(folder, run) for run in accepted]
 
 
 def refuse_unfit(record: Record) -> None:
@@ -99,6 +94,7 @@ def refuse_unfit(record: Record) -> None:
             f"{who} is not measured from pictures by evaluate, or lacks the hash of its ranks; it "
             "cannot be published."
         )
+    refuse_unknown_pictures(record)
 
 
 def read_boards(folder: Path, added: Iterable[Run] = ()) -> list[Board]:
@@ -106,20 +102,23 @@ def read_boards(folder: Path, added: Iterable[Run] = ()) -> list[Board]:
 
     Args:
         folder: the leaderboards folder.
-        added: runs to take as if they were there already.
+        added: runs to take as if they were there already; what they replace is not read.
 
     Raises:
         RecordError: a run is unfit, does not follow from its ranks, lies in another one's place,
-            or was not made on the same pictures as the others of its suite.
+            or was not made on the same pictures as the others of its suite; or two of them are the
+            model that mCE refers to.
     """
+    coming = _by_place(added)
     boards: dict[str, dict[str, Run]] = {}
-    for path in sorted((folder / RECORDS).glob("*/*/")):
-        run = read_run(path)
-        if (run.record.suite.label, entry_of(run.record)) != (path.parent.name, path.name):
-            raise RecordError(f"{path} holds {run.name} on {run.record.suite.label}: wrong place.")
-        boards.setdefault(run.record.suite.label, {})[path.name] = run
-    for run in added:
-        boards.setdefault(run.record.suite.label, {})[entry_of(run.record)] = run
+    for path in entry_folders(folder):
+        new = coming.get((path.parent.name, path.name))
+        if new is None:
+            boards.setdefault(path.parent.name, {})[path.name] = _read_entry(path)
+        elif there := record_there(path):
+            refuse_other_model(new, there)
+    for (label, entry), run in coming.items():
+        boards.setdefault(label, {})[entry] = run
     for runs in boards.values():
         first = next(iter(runs.values()))
         for run in runs.values():
@@ -127,10 +126,46 @@ def read_boards(folder: Path, added: Iterable[Run] = ()) -> list[Board]:
             refuse_other_ground(run.record, first.record)
             if run.answers.ids != first.answers.ids:
                 raise RecordError(f"{run.name} and {first.name} were asked other queries.")
+        refuse_two_references(first.record.suite, {entry: run.name for entry, run in runs.items()})
     return [
         Board(next(iter(runs.values())).record.suite, dict(sorted(runs.items())))
         for _, runs in sorted(boards.items())
     ]
+
+
+def _by_place(added: Iterable[Run]) -> dict[tuple[str, str], Run]:
+    coming: dict[tuple[str, str], Run] = {}
+    for run in added:
+        place = (run.record.suite.label, entry_of(run.record))
+        if place in coming:
+            raise RecordError(f"two of the runs to publish are {place[1]} on {place[0]}; give one.")
+        coming[place] = run
+    return coming
+
+
+def _read_entry(path: Path) -> Run:
+    run = read_run(path)
+    if (run.record.suite.label, entry_of(run.record)) != (path.parent.name, path.name):
+        raise RecordError(f"{path} holds {run.name} on {run.record.suite.label}: wrong place.")
+    return run
+
+
+def refuse_two_references(suite: Suite, names: Mapping[str, str]) -> None:
+    """Refuse a second entry of the model whose errors count as 100 in mCE.
+
+    Args:
+        suite: the leaderboard's.
+        names: of the models by entry, those that are there before those that come.
+
+    Raises:
+        RecordError: there are two, so that nobody could say which one mCE refers to.
+    """
+    found = [entry for entry, name in names.items() if name == suite.mce_reference]
+    if len(found) > 1:
+        raise RecordError(
+            f"{found[1]} has the name of the model that mCE on {suite.label} refers to, which is "
+            f"{found[0]}; publish it under another name."
+        )
 
 
 def derive(folder: Path) -> dict[Path, bytes]:
@@ -153,10 +188,12 @@ def check(folder: Path) -> list[str]:
             faults.append(f"{path} is missing")
         elif read(path) != data:
             faults.append(f"{path} differs from what its runs give")
-    faults += [
-        f"{path} has no runs" for path in sorted(folder.glob("*.csv")) if path not in derived
-    ]
-    return faults
+    return faults + stale(folder, derived)
+
+
+def stale(folder: Path, derived: Collection[Path]) -> list[str]:
+    """Say which tables in a leaderboards folder no run stands behind."""
+    return [f"{path} has no runs" for path in sorted(folder.glob("*.csv")) if path not in derived]
 
 
 def write_derived(folder: Path) -> list[Path]:
@@ -169,11 +206,8 @@ def write_derived(folder: Path) -> list[Path]:
 
 def csv_of(board: Board) -> bytes:
     """A leaderboard as CSV, the same bytes for the same runs; see leaderboards/README.md."""
-    reference = board.runs[board.reference].record if board.reference else None
     rows = [
-        _row(run.record, view, reference)
-        for run in board.runs.values()
-        for view in board.suite.views
+        _row(run.record, view, board) for run in board.runs.values() for view in board.suite.views
     ]
     rows.sort(
         key=lambda row: (
@@ -191,7 +225,8 @@ def csv_of(board: Board) -> bytes:
     return text.getvalue().encode()
 
 
-def _row(record: Record, view: str, reference: Record | None) -> dict[str, str]:
+def _row(record: Record, view: str, board: Board) -> dict[str, str]:
+    reference = board.runs[board.reference].record if board.reference else None
     summary = summarise(record, view, reference)
     clean = next(s for s in record.cells if s.view == view and s.corruption == CLEAN)
     return {
@@ -206,7 +241,7 @@ def _row(record: Record, view: str, reference: Record | None) -> dict[str, str]:
         "r1_cor": _percent(summary.r1_cor),
         "rce": _percent(summary.rce),
         "mce": _percent(summary.mce),
-        "mce_reference": reference.model.name if reference and summary.mce is not None else "",
+        "mce_reference": "" if summary.mce is None else board.reference,
         **_by_name(record, summary),
         "queries": str(record.data.queries),
         "references": str(record.data.references),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from cvgl_bench.files import write_atomically
 from cvgl_bench.record import Provenance
 from cvgl_bench.suite import Cell
 
+# Half of a meridian is 20,004 km and half of the equator 20,037.5 km.
+FARTHEST: Final = 20_038_000
 _HEADER = b"cvgl_bench"
 _CELL = ["view", "corruption", "severity"]
 _RUNNERS_UP = ["found_2", "found_3", "found_4", "found_5"]
@@ -115,6 +118,8 @@ def _answers(group: pd.DataFrame) -> Answers:
             raise ValueError(f"{name} holds a number that is none")
         if (values < 0).any():
             raise ValueError(f"{name} is below 0")
+    if "metres" in numbers and numbers["metres"].max() > FARTHEST:
+        raise ValueError(f"no two places on Earth are more than {FARTHEST:,} metres apart")
     margins = numbers["margin"].astype(np.float32) if "margin" in numbers else None
     return Answers(
         group["rank"].to_numpy(np.int64), found, margins, numbers.get("metres"), runners_up

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvgl_bench.answers import ranks_digest
 from cvgl_bench.errors import RecordError
 from cvgl_bench.ranks_file import RunAnswers, read_ranks
+from cvgl_bench.recomputing import refuse_other_record
 from cvgl_bench.record import Record, read_record
-from cvgl_bench.scores import recall_at
 from cvgl_bench.scoring import EMBEDDINGS, INDEX, RANKS, RECORD
 from cvgl_bench.statistics import Sample
 from cvgl_bench.summary import refuse_other_ground
@@ -58,20 +57,17 @@ def read_run(path: Path) -> Run:
         path: its folder, or the record in it.
 
     Raises:
-        RecordError: record or ranks are missing or broken, or do not fit each other.
+        RecordError: record or ranks are missing or broken, or the record does not follow from them.
     """
     folder = path if path.is_dir() else path.parent
     record = read_record(path / RECORD if path.is_dir() else path)
     answers = read_ranks(folder / RANKS)
-    if ranks_digest(answers.cells) != record.ranks_sha256:
-        raise RecordError(f"{folder / RANKS} does not hold the ranks that {record.model.name} has.")
-    scores = {score.cell: score.r1 for score in record.cells}
-    found = {cell: recall_at(each.ranks, 1) for cell, each in answers.cells.items()}
-    if scores.keys() != found.keys() or any(abs(scores[at] - found[at]) > 1e-9 for at in scores):
+    try:
+        refuse_other_record(record, answers)
+    except RecordError as error:
         raise RecordError(
-            f"the scores in the record of {record.model.name} in {folder} are not those of its "
-            "ranks."
-        )
+            f"the record of {record.model.name} in {folder} does not follow from its ranks: {error}"
+        ) from error
     embeddings = folder / EMBEDDINGS
     return Run(record, answers, embeddings if (embeddings / INDEX).is_file() else None)
 

@@ -1,10 +1,17 @@
 """cvgl-bench publish: runs become leaderboard CSVs and pages."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cvgl_bench.cli import options
+
+if TYPE_CHECKING:
+    from cvgl_bench.leaderboard import Board
+    from cvgl_bench.runs import Run
 
 
 @click.command()
@@ -37,8 +44,6 @@ def command(
     Every CSV is derived again from all runs in the folder.
     """
     from cvgl_bench import leaderboard
-    from cvgl_bench.runs import read_run
-    from cvgl_bench.submission import open_submission
 
     if check and (runs or site):
         raise click.UsageError("--check looks at what is there; it takes no RUNS and no --site.")
@@ -52,14 +57,49 @@ def command(
             ctx.exit(1)
         click.echo(f"{folder}: every table follows from its runs.")
         return
-    added = [
-        open_submission(path, folder) if path.suffix == ".zip" else read_run(path) for path in runs
-    ]
-    leaderboard.add_runs(folder, added)
-    for path in leaderboard.write_derived(folder):
-        click.echo(f"written: {path}")
-    if site:
-        from cvgl_bench.site import build_site
+    derived = _publish(runs, folder, site, pictures)
+    if stale := leaderboard.stale(folder, derived):
+        for fault in stale:
+            click.echo(f"{fault}; remove it if it is no longer wanted", err=True)
+        ctx.exit(1)
 
-        build_site(folder, site, pictures=pictures)
-        click.echo(f"written: {site / 'index.html'}")
+
+def _publish(
+    runs: tuple[Path, ...], folder: Path, site: Path | None, pictures: Path | None
+) -> list[Path]:
+    from cvgl_bench import leaderboard
+    from cvgl_bench.board_folder import entry_folders, held
+    from cvgl_bench.errors import RecordError
+    from cvgl_bench.runs import read_run
+    from cvgl_bench.submission import open_submission
+
+    # What is wrong shall be found before anything is written.
+    plain = {path: read_run(path) for path in runs if path.suffix != ".zip"}
+    if not runs and not site and not entry_folders(folder):
+        raise RecordError(f"{folder} holds no runs; name one to publish.")
+    with held(folder):
+        added: list[Run] = []
+        for path in runs:
+            added.append(plain.get(path) or open_submission(path, folder, added))
+        if site:
+            _refuse_unfit_site(leaderboard.read_boards(folder, added), site, pictures)
+        leaderboard.add_runs(folder, added)
+        derived = leaderboard.write_derived(folder)
+        for path in derived:
+            click.echo(f"written: {path}")
+        if site:
+            from cvgl_bench.site import build_site
+
+            build_site(folder, site, pictures=pictures)
+            click.echo(f"written: {site / 'index.html'}")
+    return derived
+
+
+def _refuse_unfit_site(boards: list[Board], site: Path, pictures: Path | None) -> None:
+    from cvgl_bench.site import refuse_others
+    from cvgl_bench.site.pictures import may_be_shown, pictures_of
+
+    refuse_others(site)
+    for board in boards if pictures else ():
+        if pictures and may_be_shown(board.suite):
+            pictures_of(board, pictures)

@@ -1,9 +1,16 @@
 """cvgl-bench verify-submission: does every number of a submission follow from its ranks?"""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from cvgl_bench.runs import Run
+    from cvgl_bench.submission import Report
 
 
 @click.command()
@@ -20,12 +27,19 @@ import click
 def command(ctx: click.Context, files: tuple[Path, ...], folder: Path, as_json: bool) -> None:
     """Verify FILES that `cvgl-bench submit` made; writes nothing.
 
-    Every number is computed again from the ranks. A line a check: passed, failed, or a note for
+    Every number is computed again from the ranks, and each file compared with the runs that are
+    there and the files before it. A line a check: passed, failed, or a note for
     whoever reviews. Exit status 0 if no check of any file failed.
     """
     from cvgl_bench.submission import verify_file
 
-    reports = [verify_file(path, folder)[0] for path in files]
+    reports: list[Report] = []
+    before: list[Run] = []
+    for path in files:
+        report, run = verify_file(path, folder, before)
+        reports.append(report)
+        if run is not None and report.accepted:
+            before.append(run)
     if as_json:
         click.echo(json.dumps([report.as_json for report in reports], indent=1))
     else:

@@ -4,7 +4,9 @@ archive.py       one zip of record.json and ranks.parquet; what else a zip can b
 texts.py         the record's JSON and the free text in it
 table.py         the ranks as Parquet without compression; checked before anything is decoded
 rehearsal.py     reading them first in a process that may die of it
-agreement.py     do record and ranks say the same, and can both be?
+reading.py       that process
+agreement.py     the suite's cells, and answers that do not contradict each other
+distances.py     how far tiles lie from queries, in all runs
 plausibility.py  could a model have done this?
 board.py         does it fit the runs that are on the leaderboard?
 checking.py      all of it in order, as a report

@@ -1,18 +1,21 @@
 """Every check of a submission, in order, as a report."""
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from cvgl_bench import recomputing
 from cvgl_bench.errors import CvglBenchError, RecordError
+from cvgl_bench.known_pictures import is_known
 from cvgl_bench.leaderboard import refuse_unfit
 from cvgl_bench.ranks_file import RunAnswers
 from cvgl_bench.record import Record
 from cvgl_bench.runs import Run
 from cvgl_bench.submission import agreement, board, plausibility, table, texts
 from cvgl_bench.submission.archive import Members, read_file, unpack
-from cvgl_bench.submission.rehearsal import answers_of, rehearse
+from cvgl_bench.submission.reading import answers_of
+from cvgl_bench.submission.rehearsal import rehearse
 from cvgl_bench.submission.verdict import Check, Outcome, Report, shown
 
 
@@ -50,34 +53,42 @@ class _Checks:
             self.add(name, "passed", passed)
 
 
-def open_submission(path: Path, folder: Path | None = None) -> Run:
+def open_submission(path: Path, folder: Path | None = None, beside: Iterable[Run] = ()) -> Run:
     """Read a submission after all checks.
 
     Args:
         path: the zip.
         folder: the leaderboards that it is for; None leaves out what needs them.
+        beside: runs that go there together with it, which it is compared with as well.
 
     Raises:
         RecordError: a check failed; the sentence is that check's.
     """
-    report, run = verify_file(path, folder)
+    report, run = verify_file(path, folder, beside)
     if run is None or not report.accepted:
         first = report.failed[0]
         raise RecordError(f"{path} is refused ({first.name}): {first.text}")
     return run
 
 
-def verify_file(path: Path, folder: Path | None = None) -> tuple[Report, Run | None]:
+def verify_file(
+    path: Path, folder: Path | None = None, beside: Iterable[Run] = ()
+) -> tuple[Report, Run | None]:
     """Check a submission's file; see `verify`."""
     try:
         data = read_file(path)
     except RecordError as error:
         return Report(shown(path.name), (Check("archive", "failed", shown(str(error))),)), None
-    return verify(data, path.name, folder)
+    return verify(data, path.name, folder, beside=beside)
 
 
 def verify(
-    data: bytes, name: str, folder: Path | None = None, today: datetime.date | None = None
+    data: bytes,
+    name: str,
+    folder: Path | None = None,
+    today: datetime.date | None = None,
+    *,
+    beside: Iterable[Run] = (),
 ) -> tuple[Report, Run | None]:
     """Check a submission: believe nothing, and compute every number again.
 
@@ -86,6 +97,7 @@ def verify(
         name: of its file, for the report.
         folder: the leaderboards that it is for; None leaves out what needs them.
         today: in UTC; None asks the clock.
+        beside: runs that go there together with it, which it is compared with as well.
 
     Returns:
         The report, and the run; None where it cannot even be read.
@@ -94,7 +106,7 @@ def verify(
     run = None
     try:
         members, record = _read_record(checks, data)
-        there = board.entries(folder, record)
+        there = board.neighbours(folder, record, beside)
         day = today or datetime.datetime.now(datetime.timezone.utc).date()
         with checks.needed(
             "suite", f"{record.suite.label} as it is defined here, complete and comparable"
@@ -106,7 +118,7 @@ def verify(
         run = Run(record, _read_answers(checks, record, members.ranks))
         _agree(checks, run)
         _plausible(checks, run)
-        _fit_the_board(checks, run, folder)
+        _fit_the_board(checks, run, there)
     except _Refused:
         pass
     return Report(shown(name), tuple(checks.made)), run
@@ -148,22 +160,22 @@ def _agree(checks: _Checks, run: Run) -> None:
     checks.alone(
         "provenance",
         "the header of the ranks says the same as the record",
-        [lambda: agreement.refuse_other_provenance(record, answers)],
+        [lambda: recomputing.refuse_other_provenance(record, answers)],
     )
     checks.alone(
         "queries",
         f"{len(answers.ids):,} ids, of the hash that the record has",
-        [lambda: agreement.refuse_other_ids(record, answers)],
+        [lambda: recomputing.refuse_other_ids(record, answers)],
     )
     checks.alone(
         "hash",
         f"the ranks are {record.ranks_sha256[:12]}",
-        [lambda: agreement.refuse_other_hash(record, answers)],
+        [lambda: recomputing.refuse_other_hash(record, answers)],
     )
     checks.alone(
         "scores",
         f"all numbers of {len(record.cells)} cells, computed again from the ranks",
-        [lambda: agreement.refuse_other_scores(record, answers)],
+        [lambda: recomputing.refuse_other_scores(record, answers)],
     )
     checks.alone(
         "answers",
@@ -189,19 +201,30 @@ def _plausible(checks: _Checks, run: Run) -> None:
         )
 
 
-def _fit_the_board(checks: _Checks, run: Run, folder: Path | None) -> None:
-    there = board.entries(folder, run.record)
+def _fit_the_board(checks: _Checks, run: Run, there: Mapping[str, board.Neighbour]) -> None:
     if not there:
-        where = "no leaderboards were given" if folder is None else "it is the first run"
-        checks.add("board", "note", f"compared with no other run of its suite: {where}.")
+        checks.add("board", "note", f"there is no other run of its suite; {_pictures(run.record)}.")
         return
+    notes: list[str] = []
+    sound = not any((made.name, made.outcome) == ("answers", "failed") for made in checks.made)
     checks.alone(
         "board",
         f"the same queries and tiles as {len(there)} run(s) that are there, and no copy of one",
         [
             lambda: board.refuse_other_pictures(run, there),
+            lambda: board.refuse_taken_names(run, there),
             lambda: board.refuse_copies(run, there),
+            lambda: notes.extend(board.compare(run, there, distances=sound)),
         ],
     )
-    for text in board.alike(run, there):
+    for text in notes:
         checks.add("board", "note", f"{text}.")
+
+
+def _pictures(record: Record) -> str:
+    if is_known(record):
+        return "its queries and tiles have the hashes that this version knows"
+    return (
+        f"which queries and tiles {record.suite.dataset} has is not known here, so compare the "
+        "hashes of its ids and gallery with those of a run of your own"
+    )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvgl_bench.leaderboard import entry_of
+from cvgl_bench.board_folder import entry_of
 from cvgl_bench.record import record_json
 from cvgl_bench.runs import Run, read_run
 from cvgl_bench.scoring import RANKS

@@ -4,39 +4,29 @@ Parsers of binary formats can be made to abort, to loop or to ask for all memory
 process with bounds of its own, and the submission is refused with a sentence.
 """
 
-import multiprocessing
+import atexit
+import json
+import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Final, NamedTuple
+import threading
+from contextlib import suppress
+from typing import IO, Final
 
-from cvgl_bench.errors import CvglBenchError, RecordError
-from cvgl_bench.ranks_file import RunAnswers, read_ranks
-from cvgl_bench.scoring import RANKS
-from cvgl_bench.submission.table import Bounds, refuse_layout, refuse_values
-from cvgl_bench.submission.texts import refuse_loose_json
+from cvgl_bench.errors import RecordError
+from cvgl_bench.submission.reading import READY, Fault, request
+from cvgl_bench.submission.table import Bounds
 
-SECONDS: Final = 120
 _MEMORY: Final = 1 << 30
 _MEMORY_A_ROW: Final = 1 << 10
-
-
-class Fault(NamedTuple):
-    """Why ranks cannot be read.
-
-    Attributes:
-        check: "columns", by its footer alone, or "ranks".
-        text: one sentence.
-    """
-
-    check: str
-    text: str
+# It imports from where this process does, and nothing of the folder that it happens to run in.
+_SERVE: Final = (
+    "import sys; sys.path[:] = sys.argv[1:]; from cvgl_bench.submission.reading import serve; "
+    "serve(sys.stdin.buffer, sys.stdout.buffer)"
+)
 
 
 def rehearse(data: bytes, bounds: Bounds, *, memory: int | None = None) -> Fault | None:
-    """Read the ranks in another process, which has so much memory and `SECONDS` of processor time.
+    """Read the ranks in another process, with bounds to its memory and its processor time.
 
     The bounds are Linux's; elsewhere the process has none, but is another one all the same.
 
@@ -47,60 +37,90 @@ def rehearse(data: bytes, bounds: Bounds, *, memory: int | None = None) -> Fault
 
     Returns:
         What is wrong with them; None if they can be read.
-    """
-    methods = multiprocessing.get_all_start_methods()
-    # A server that has imported this module forks in no time; it has no threads to lose.
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    context.set_forkserver_preload([__name__])
-    more = _MEMORY + bounds.rows * _MEMORY_A_ROW if memory is None else memory
-    with ProcessPoolExecutor(1, context, initializer=_bound, initargs=(more,)) as pool:
-        try:
-            return pool.submit(_read, data, bounds).result()
-        except BrokenProcessPool:
-            return Fault("columns", "ranks.parquet ends the process that reads it; pack it anew.")
-        except MemoryError:
-            return Fault("columns", f"ranks.parquet takes more than {more >> 20:,} MiB to read.")
-
-
-def _bound(memory: int) -> None:
-    if sys.platform != "linux":
-        return
-    import resource
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    bounds = {
-        resource.RLIMIT_AS: pages * resource.getpagesize() + memory,
-        resource.RLIMIT_CPU: SECONDS,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, most in bounds.items():
-        soft, hard = resource.getrlimit(kind)
-        least = min([most, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
-        resource.setrlimit(kind, (least, hard))
-
-
-def _read(data: bytes, bounds: Bounds) -> Fault | None:
-    check = "columns"
-    try:
-        refuse_loose_json("the header of ranks.parquet", refuse_layout(data, bounds))
-        check = "ranks"
-        refuse_values(data, bounds)
-        answers_of(data)
-    except CvglBenchError as error:
-        return Fault(check, str(error))
-    return None
-
-
-def answers_of(data: bytes) -> RunAnswers:
-    """The answers in the bytes of ranks.parquet.
 
     Raises:
-        RecordError: as `read_ranks`.
+        RecordError: that process cannot be started.
     """
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / RANKS
-        path.write_bytes(data)
+    more = _MEMORY + bounds.rows * _MEMORY_A_ROW if memory is None else memory
+    answer = _READER.ask(request(len(data), bounds, more), data)
+    if not answer:
+        return Fault("columns", "ranks.parquet ends the process that reads it; pack it anew.")
+    fields = json.loads(answer)
+    return None if fields is None else Fault(*fields)
+
+
+class _Reader:
+    """The process that reads; it is kept, since starting Python takes longer than to read."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, head: bytes, data: bytes) -> bytes:
+        """The answer to a request; empty if reading ended the process."""
+        with self._lock:
+            source, sink = self._started()
+            try:
+                sink.write(head)
+                sink.write(data)
+                sink.flush()
+                answer = source.readline()
+            except BrokenPipeError:
+                answer = b""
+            except BaseException:
+                # Half a request was made: the next one shall not get its answer.
+                self.stop()
+                raise
+            if not answer.endswith(b"\n"):
+                self.stop()
+            return answer.strip()
+
+    def _started(self) -> tuple[IO[bytes], IO[bytes]]:
+        if self._process is None or self._process.poll() is not None:
+            self.stop()
+            self._process = self._start()
+        source, sink = self._process.stdout, self._process.stdin
+        if source is None or sink is None:
+            raise RuntimeError("the process that reads ranks has no pipes")
+        return source, sink
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        pipe = subprocess.PIPE
         try:
-            return read_ranks(path)
-        except RecordError as error:
-            raise RecordError(str(error).replace(str(path), RANKS)) from error
+            process = subprocess.Popen(
+                [sys.executable, "-c", _SERVE, *sys.path],
+                stdin=pipe,
+                stdout=pipe,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            raise RecordError(
+                f"the process that reads ranks cannot be started: {error.strerror}."
+            ) from error
+        if process.stdout is None or process.stdout.readline() != READY:
+            _end(process)
+            raise RecordError(
+                f"the process that reads ranks did not start ({sys.executable} -c ...); is "
+                "cvgl-bench installed for it, and is there enough memory?"
+            )
+        return process
+
+    def stop(self) -> None:
+        """End the process; the next request starts another."""
+        process, self._process = self._process, None
+        if process is not None:
+            _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            # What it was still to be told has nobody to go to.
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+
+_READER = _Reader()
+atexit.register(_READER.stop)

@@ -25,6 +25,19 @@ _ENVIRONMENT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # Letters, marks, numbers, punctuation, symbols and the plain space. Not: control and formatting
 # characters, which turn text around or hide it, other spaces, and what Unicode has not assigned.
 _TEXT_CATEGORIES: Final = "LMNPS"
+# Default_Ignorable_Code_Point of Unicode 16.0 (DerivedCoreProperties.txt), which unicodedata does
+# not have, and the blank pattern of Braille: some count as letters or marks, and all show nothing.
+_UNSEEN: Final = (
+    *((0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5)),
+    *((0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x2800, 0x2800)),
+    *((0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8)),
+    *((0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
+)
+_MOST_MARKS: Final = 8
+LATENCY: Final = "ground_ms_per_image"
+# As `evaluate` writes it: three digits, from a thousand on with an exponent.
+_LATENCY: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?(e\+0[0-6])?", re.ASCII)
+_MOST_MILLISECONDS: Final = 1_000_000
 _MARKUP: Final = re.compile(r"<[A-Za-z/!?]|&#|(java|vb)script\s*:|\bdata:[a-z]+/", re.IGNORECASE)
 
 
@@ -121,17 +134,40 @@ def refuse_texts(record: Record) -> None:
     for where, text, longest in _free_texts(record):
         if len(text) > longest:
             raise RecordError(f"{where} has {len(text):,} characters; {longest:,} are the most.")
-        for sign in text:
-            if sign != " " and unicodedata.category(sign)[0] not in _TEXT_CATEGORIES:
-                raise RecordError(
-                    f"{where} holds the character U+{ord(sign):04X}, which cannot be seen; write "
-                    "one line of plain text."
-                )
+        _refuse_signs(where, text)
         if found := _MARKUP.search(unicodedata.normalize("NFKC", text)):
             raise RecordError(
                 f"{where} holds '{shown(found[0], 40)}', which a page could take for more than "
                 "text; write it in words."
             )
+    _refuse_latency(record)
+
+
+def _refuse_signs(where: str, text: str) -> None:
+    marks = 0
+    for sign in text:
+        category = unicodedata.category(sign)[0]
+        unseen = any(first <= ord(sign) <= last for first, last in _UNSEEN)
+        if unseen or (sign != " " and category not in _TEXT_CATEGORIES):
+            raise RecordError(
+                f"{where} holds the character U+{ord(sign):04X}, which cannot be seen; write one "
+                "line of plain text."
+            )
+        marks = marks + 1 if category == "M" else 0
+        if marks > _MOST_MARKS:
+            raise RecordError(
+                f"{where} has more than {_MOST_MARKS} combining marks on one character; write one "
+                "line of plain text."
+            )
+
+
+def _refuse_latency(record: Record) -> None:
+    text = record.environment.get(LATENCY)
+    if text is not None and not (_LATENCY.fullmatch(text) and float(text) <= _MOST_MILLISECONDS):
+        raise RecordError(
+            f"environment.{LATENCY} is '{shown(text, 40)}'; it is a number from 0 to "
+            f"{_MOST_MILLISECONDS:,}, as evaluate writes it."
+        )
 
 
 def _free_texts(record: Record) -> Iterator[tuple[str, str, int]]:

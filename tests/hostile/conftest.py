@@ -15,6 +15,7 @@ import pytest
 
 from cvgl_bench import leaderboard
 from cvgl_bench.answers import Answers
+from cvgl_bench.board_folder import RECORDS
 from cvgl_bench.files import sha256
 from cvgl_bench.ranks_file import RunAnswers, write_ranks
 from cvgl_bench.record import DataCard, ModelCard, Provenance, make_record, record_json
@@ -154,7 +155,7 @@ def boards(tmp_path_factory):
 def forge(small_suite, boards, tmp_path):
     """A forge beside a leaderboard that holds one honest run."""
     forge = Forge(small_suite(pairs=QUERIES), boards, tmp_path)
-    if not (boards / leaderboard.RECORDS).exists():
+    if not (boards / RECORDS).exists():
         answers = forge.answers((80, 79, 60, 30, 66, 41), seed=2)
         leaderboard.add_runs(boards, [forge.run(answers, model=ModelCard(name="there"))])
     return forge

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from cvgl_bench import evaluation_folder
+
 CASES = []
 
 
@@ -160,6 +162,38 @@ def a_second_line(forge):
 @hostile("texts", r"model\.preprocessing holds the character U\+202E")
 def text_that_turns_around(forge):
     return with_model(forge, preprocessing="resized \u202e gnp.elif")
+
+
+def text_with(sign):
+    def make(forge):
+        return with_model(forge, remarks=f"a{sign}b")
+
+    make.__name__ = f"the_unseen_character_{ord(sign):04x}"
+    return make
+
+
+for unseen in "\ufe0f\U000e0100\u3164\u2800\u034f\U000e0041\u115f\uffa0\u180b":
+    hostile("texts", rf"model\.remarks holds the character U\+{ord(unseen):04X}")(text_with(unseen))
+
+
+@hostile("texts", r"model\.remarks has more than 8 combining marks on one character")
+def text_that_grows_over_its_line(forge):
+    return with_model(forge, remarks="a" + "\u0301" * 9)
+
+
+@hostile("texts", r"environment\.ground_ms_per_image is '1e-5'; it is a number from 0 to 1,000,000")
+def a_latency_that_no_machine_has(forge):
+    return forge.pack(run=forge.run(environment={"ground_ms_per_image": "1e-5"}))
+
+
+@hostile("texts", r"environment\.ground_ms_per_image is '-1'")
+def a_latency_below_nought(forge):
+    return forge.pack(run=forge.run(environment={"ground_ms_per_image": "-1"}))
+
+
+@hostile("texts", r"environment\.ground_ms_per_image is '9999999'")
+def a_latency_beyond_all_patience(forge):
+    return forge.pack(run=forge.run(environment={"ground_ms_per_image": "9999999"}))
 
 
 @hostile("texts", r"model\.remarks has 2,001 characters; 2,000 are the most")
@@ -350,3 +384,17 @@ def the_ranks_of_another_model(forge):
 @pytest.mark.parametrize(("make", "check", "message"), CASES)
 def test_a_hostile_record_is_refused_for_its_own_reason(forge, make, check, message):
     forge.refuses(make(forge), check, message)
+
+
+@pytest.mark.parametrize("milliseconds", [0, 0.00123, 12.9, 84, 1234.5, 999_400])
+def test_what_evaluate_writes_as_its_time_is_accepted(forge, milliseconds):
+    environment = {evaluation_folder.LATENCY: f"{milliseconds:.3g}"}
+    report = forge.verify(forge.pack(run=forge.run(environment=environment)))
+    assert report.accepted, report.text
+
+
+def test_letters_of_other_scripts_are_plain_text(forge):
+    report = forge.verify(
+        with_model(forge, remarks="Zu\u0308rich, \u6771\u4eac, \u0e19\u0e49\u0e33")
+    )
+    assert report.accepted, report.text

@@ -20,10 +20,13 @@ from cvgl_bench.cli import main
 from cvgl_bench.errors import RecordError
 from cvgl_bench.record import ModelCard
 from cvgl_bench.runs import read_run
-from cvgl_bench.submission import archive, open_submission, pack_run, verify
+from cvgl_bench.submission import archive, open_submission, pack_run, rehearsal, verify
+from cvgl_bench.submission.reading import Fault
 from cvgl_bench.submission.rehearsal import rehearse
 from cvgl_bench.submission.table import bounds_of
 from cvgl_bench.submission.verdict import shown
+
+ENDED = Fault("columns", "ranks.parquet ends the process that reads it; pack it anew.")
 
 
 def call(*arguments):
@@ -277,3 +280,44 @@ def test_a_file_that_ends_its_reader_is_refused_with_a_sentence(forge):
     assert len(report.failed) == 1
     assert report.failed[0].name in {"columns", "ranks"}
     assert report.failed[0].text.startswith("ranks.parquet ")
+
+
+def test_a_callers_own_program_is_not_run_again(forge, tmp_path):
+    """Not even one that comes through a pipe and guards nothing."""
+    (tmp_path / "mine.zip").write_bytes(forge.pack())
+    code = f"""
+from pathlib import Path
+from cvgl_bench.submission import verify_file
+print("begun")
+print(verify_file(Path({str(tmp_path / "mine.zip")!r}), Path({str(forge.board)!r}))[0].text)
+"""
+    done = subprocess.run(
+        [sys.executable, "-"], input=code, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.count("begun") == 1, done.stderr
+    assert "accepted: every number follows from the ranks" in done.stdout, done.stderr
+
+
+def test_a_reader_that_does_not_start_is_no_fault_of_the_ranks(forge, monkeypatch):
+    bounds, reader = bounds_of(forge.run().record), rehearsal._Reader()
+    monkeypatch.setattr(rehearsal, "_READER", reader)
+    with monkeypatch.context() as absent:
+        absent.setattr(sys, "executable", "/no/python")
+        with pytest.raises(RecordError, match="cannot be started: No such file"):
+            rehearse(forge.ranks(), bounds)
+    with monkeypatch.context() as broken:
+        broken.setattr(rehearsal, "_SERVE", "import no_such_module")
+        with pytest.raises(RecordError, match="did not start"):
+            rehearse(forge.ranks(), bounds)
+    assert rehearse(forge.ranks(), bounds) is None
+    reader.stop()
+
+
+def test_a_reader_that_was_killed_is_started_again(forge, monkeypatch):
+    bounds, reader = bounds_of(forge.run().record), rehearsal._Reader()
+    monkeypatch.setattr(rehearsal, "_READER", reader)
+    assert rehearse(forge.ranks(), bounds) is None
+    reader._process.kill()
+    assert rehearse(forge.ranks(), bounds) in (None, ENDED)
+    assert rehearse(forge.ranks(), bounds) is None
+    reader.stop()
