@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: demo test faults lint parity golden bench clean clean-compiled
+.PHONY: demo test browser faults lint parity golden bench clean clean-compiled
 
 demo: $(VENV)/.ready
 	$(BIN)/cvgl-bench demo --workers $(WORKERS)
@@ -13,6 +13,10 @@ test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 # A line a fault: its name says what happens to the run, and what becomes of it.
+# Skipped, with the reason, where chromium and its driver are not installed.
+browser: $(VENV)/.ready
+	$(BIN)/python -m pytest -n $(WORKERS) -m browser tests/browser
+
 faults: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --editable ".[ray]"
 	$(BIN)/python -m pytest tests/test_faults.py tests/test_executors.py \

@@ -27,7 +27,7 @@ def read_attentions(report: Report, folders: Sequence[Path]) -> tuple[Attentions
         folders: theirs, in the same order.
 
     Returns:
-        Attention by the model's name; and a sentence for each run that has none.
+        Attention by the model's name; and, if any run has it, a sentence for each that has none.
 
     Raises:
         RecordError: see `read_attention`.
@@ -42,7 +42,8 @@ def read_attentions(report: Report, folders: Sequence[Path]) -> tuple[Attentions
             )
         else:
             found[run.name] = attention
-    return found, left_out
+    # Without one there is no such table to be left out of.
+    return found, left_out if found else []
 
 
 def attention_frame(attentions: Attentions) -> pd.DataFrame:
