@@ -16,9 +16,9 @@ import numpy as np
 
 from cvgl_bench.embedding_identity import images_of
 from cvgl_bench.embedding_run import Embedded, Task, refuse_too_wide
-from cvgl_bench.errors import CvglBenchError, ModelError
+from cvgl_bench.errors import ModelError
 from cvgl_bench.executors import Lost, run_on
-from cvgl_bench.ray_executor import import_ray, join
+from cvgl_bench.ray_executor import import_ray, join, outcome
 
 if TYPE_CHECKING:
     from cvgl_bench.datasets import Dataset
@@ -178,17 +178,9 @@ class _Actors:
         """Wait for any unit."""
         (reference,), _ = self._ray.wait(list(self._busy), num_returns=1)
         actor, number = self._busy.pop(reference)
-        try:
-            made = self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, CvglBenchError | OSError):
-                raise error.cause from None
-            raise
-        except self._ray.exceptions.RayError as error:
-            # The actor is dead, and the unit gets another one.
-            reason = str(error).strip().splitlines() or [""]
-            return number, Lost(f"was lost ({type(error).__name__}: {reason[0].rstrip('.')})")
-        self._idle.append(actor)
+        made = outcome(self._ray, reference)
+        if not isinstance(made, Lost):  # or the actor is dead, and the unit gets another one
+            self._idle.append(actor)
         return number, made
 
     def close(self) -> None:

@@ -76,16 +76,7 @@ class _Cluster:
     def next(self) -> tuple[int, Any]:
         """Wait for any task."""
         (reference,), _ = self._ray.wait(list(self._running), num_returns=1)
-        number = self._running.pop(reference)
-        try:
-            return number, self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, CvglBenchError | OSError):
-                raise error.cause from None
-            raise
-        except self._ray.exceptions.RayError as error:
-            reason = str(error).strip().splitlines() or [""]
-            return number, Lost(f"was lost ({type(error).__name__}: {reason[0].rstrip('.')})")
+        return self._running.pop(reference), outcome(self._ray, reference)
 
     def close(self) -> None:
         """End what is running, and leave the cluster."""
@@ -118,6 +109,24 @@ def import_ray() -> ModuleType:
         raise CvglBenchError(
             "Ray is not installed. Install the extra: pip install 'cvgl-bench[ray]'."
         ) from error
+
+
+def outcome(ray: ModuleType, reference: object) -> object:
+    """A finished task's result, or what `Lost` says of its worker.
+
+    Raises:
+        Exception: the task raised it.
+    """
+    try:
+        result: object = ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, CvglBenchError | OSError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines() or [""]
+        return Lost(f"was lost ({type(error).__name__}: {reason[0].rstrip('.')})")
+    return result
 
 
 def join(ray: ModuleType, workers: int | None, address: str | None) -> None:
