@@ -140,7 +140,7 @@ def parameters(name: str, severity: int) -> dict[str, float | int]:
         ValueError: there is no such corruption or severity.
     """
     if not isinstance(name, str) or name not in CORRUPTIONS:
-        raise ValueError(_unknown("corruption", name, CORRUPTIONS))
+        raise ValueError(unknown_name("corruption", name, CORRUPTIONS))
     whole = isinstance(severity, (int, np.integer)) and not isinstance(severity, bool)
     if not whole or not 1 <= severity <= 5:
         raise ValueError(f"Severity must be a whole number from 1 to 5, not {severity!r}.")
@@ -184,7 +184,7 @@ def corrupt(
         )
     named: dict[str, Any] = parameters(corruption_name, severity)
     if profile not in PROFILES:
-        raise ValueError(_unknown("profile", profile, PROFILES))
+        raise ValueError(unknown_name("profile", profile, PROFILES))
     if codec is not PILLOW:
         _check_codec(codec)
     if corruption_name == "jpeg_compression":
@@ -193,11 +193,11 @@ def corrupt(
         _check_draws(draws, corruption_name, profile)
         named.update(draws)
     pixels = as_rgb(image)
-    corrupted = _FUNCTIONS[profile][corruption_name](pixels, _generator(rng), **named)
+    corrupted = _FUNCTIONS[profile][corruption_name](pixels, as_generator(rng), **named)
     return corrupted.copy() if np.may_share_memory(corrupted, pixels) else corrupted
 
 
-def _generator(rng: object) -> np.random.Generator:
+def as_generator(rng: object) -> np.random.Generator:
     if isinstance(rng, np.random.Generator):
         return rng
     if rng is None:
@@ -226,14 +226,14 @@ def _check_draws(draws: object, name: str, profile: str) -> None:
         if not possible:
             raise ValueError(f"{name} has no draw that can be given, and so no {draw!r}.")
         if draw not in possible:
-            raise ValueError(_unknown(f"draw of {name}", draw, possible))
+            raise ValueError(unknown_name(f"draw of {name}", draw, possible))
 
 
 def _name_for_hint(name: object) -> str:
     return name if isinstance(name, str) else "fog"
 
 
-def _unknown(kind: str, asked: object, known: Iterable[str]) -> str:
+def unknown_name(kind: str, asked: object, known: Iterable[str]) -> str:
     known = [*known]
     close = difflib.get_close_matches(str(asked), known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from corruptions.pixels import Image
 
 _CHANNELS = 3
-_BITS = 22  # of Pillow's fixed-point weights
-_HALF = 1 << (_BITS - 1)
+WEIGHT_BITS = 22  # of Pillow's fixed-point weights
+HALF = 1 << (WEIGHT_BITS - 1)
 
 
 class _Boxes(NamedTuple):
@@ -35,7 +35,8 @@ class _Boxes(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def _boxes(size: int, short: int) -> _Boxes:
+def boxes_along(size: int, short: int) -> _Boxes:
+    """The boxes that `size` pixels in a row are averaged in, to become `short` ones."""
     scale = size / short
     centre = (np.arange(short) + 0.5) * scale
     first = np.maximum((centre - scale / 2 + 0.5).astype(np.int64), 0)
@@ -45,7 +46,7 @@ def _boxes(size: int, short: int) -> _Boxes:
     first += middle[0] <= -0.5
     stop -= middle[1] > 0.5
     count = stop - first
-    weight = ((1 / count) * (1 << _BITS) + 0.5).astype(np.int64)
+    weight = ((1 / count) * (1 << WEIGHT_BITS) + 0.5).astype(np.int64)
     # Summed up one by one, as Pillow does: the last bit decides at the edge of a block.
     steps = np.full(size, short / size)
     steps[0] /= 2
@@ -60,7 +61,7 @@ def show_blocks(image: Image, height: int, width: int) -> Image:
         height: in blocks, at most H.
         width: in blocks, at most W.
     """
-    down, across = _boxes(image.shape[0], height), _boxes(image.shape[1], width)
+    down, across = boxes_along(image.shape[0], height), boxes_along(image.shape[1], width)
     shown = np.empty(image.shape, dtype=np.uint8)
     _show(image, down, across, shown)
     return shown
@@ -84,7 +85,9 @@ def _show(image: Image, down: _Boxes, across: _Boxes, shown: Image) -> None:
             _add_averages(image[source], across, total)
         weight = np.uint32(down.weight[made])
         for place in range(size):
-            blocks[place] = np.uint8((total[place] * weight + np.uint32(_HALF)) >> np.uint32(_BITS))
+            blocks[place] = np.uint8(
+                (total[place] * weight + np.uint32(HALF)) >> np.uint32(WEIGHT_BITS)
+            )
         line = shown[row]
         for column in range(len(line)):
             block = np.uint64(across.shown[column] * _CHANNELS)
@@ -102,6 +105,6 @@ def _add_averages(line: Image, boxes: _Boxes, total: NDArray[np.uint32]) -> None
             green += line[pixel, 1]
             blue += line[pixel, 2]
         place, weight = block * _CHANNELS, boxes.weight[block]
-        total[place] += np.uint32((red * weight + _HALF) >> _BITS)
-        total[place + 1] += np.uint32((green * weight + _HALF) >> _BITS)
-        total[place + 2] += np.uint32((blue * weight + _HALF) >> _BITS)
+        total[place] += np.uint32((red * weight + HALF) >> WEIGHT_BITS)
+        total[place + 1] += np.uint32((green * weight + HALF) >> WEIGHT_BITS)
+        total[place + 2] += np.uint32((blue * weight + HALF) >> WEIGHT_BITS)

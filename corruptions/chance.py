@@ -47,12 +47,13 @@ def normals(key: np.uint64, shape: tuple[int, ...]) -> NDArray[np.float32]:
     lies there.
     """
     drawn = np.empty(shape, dtype=np.float32)
-    _normals(key, _quantiles(), drawn.reshape(-1))
+    _normals(key, normal_quantiles(), drawn.reshape(-1))
     return drawn
 
 
 @lru_cache(maxsize=1)
-def _quantiles() -> NDArray[np.float32]:
+def normal_quantiles() -> NDArray[np.float32]:
+    """The normal law's quantiles at 65,537 even shares, (65537,); the two ends bring the tails."""
     quantiles = ndtri(np.arange(65537) / 65536)
     edge = quantiles[-2]
     beyond = 65536 * np.exp(-(edge**2) / 2) / np.sqrt(2 * np.pi)  # mean of the tail

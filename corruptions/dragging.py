@@ -57,18 +57,18 @@ def drag_picture(image: Image, along: Line) -> Image:
     """
     dragged = np.empty(image.shape, dtype=np.uint8)
     flat = (len(image), -1)
-    _drag(image.reshape(flat), 3, *_padded(along), True, dragged.reshape(flat))
+    _drag(image.reshape(flat), 3, *padded_line(along), True, dragged.reshape(flat))
     return dragged
 
 
 def drag_plane(values: Plane, along: Line) -> NDArray[np.uint8]:
     """The same of numbers 0..1, (H, W), times 255 and rounded to the nearest byte."""
     dragged = np.empty(values.shape, dtype=np.uint8)
-    _drag(values, 1, *_padded(along), False, dragged)
+    _drag(values, 1, *padded_line(along), False, dragged)
     return dragged
 
 
-def _padded(along: Line) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+def padded_line(along: Line) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """The line but its first sample, filled up with samples of no weight to a multiple of ten."""
     missing = -(len(along.rows) - 1) % _TAPS_AT_ONCE
     rows, columns = (np.pad(places[1:], (0, missing)) for places in (along.rows, along.columns))

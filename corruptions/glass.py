@@ -29,12 +29,14 @@ def soften(image: Image, sigma: float) -> Image:
     """
     softened = np.empty(image.shape, dtype=np.uint8)
     flat = (len(image), -1)
-    _soften(image.reshape(flat), half_gaussian(sigma), _losses(sigma), softened.reshape(flat))
+    _soften(
+        image.reshape(flat), half_gaussian(sigma), losses_of_blur(sigma), softened.reshape(flat)
+    )
     return softened
 
 
 @lru_cache(maxsize=8)
-def _losses(sigma: float) -> NDArray[np.uint8]:
+def losses_of_blur(sigma: float) -> NDArray[np.uint8]:
     """By how much (0 or 1) the original's sum of doubles falls short of every flat grey level."""
     side = 2 * int(4 * sigma + 0.5) + 1
     flat = np.broadcast_to(np.arange(256)[:, None, None] / 255.0, (256, side, side))

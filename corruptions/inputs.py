@@ -59,7 +59,7 @@ def as_rgb(image: object) -> Image:
         ValueError: the image is none of what the rules take, or too small or too large.
     """
     if isinstance(image, PillowImage.Image):
-        _check_size(image.height, image.width)
+        check_size(image.height, image.width)
         return _from_pillow(image)
     if not isinstance(image, np.ndarray):
         raise ValueError(
@@ -79,7 +79,7 @@ def _from_array(image: NDArray[Any]) -> Image:
         first = image.ndim == 3 and image.shape[0] in (1, 3, 4)
         hint = " Put the channels last: numpy.moveaxis(image, 0, -1)." if first else ""
         raise ValueError(_CHANNELS_LAST.format(shape=image.shape, hint=hint))
-    _check_size(*image.shape[:2])
+    check_size(*image.shape[:2])
     colours = np.asarray(image)
     if channels in (2, 4):
         _check_opaque(colours[..., -1])
@@ -115,7 +115,12 @@ def _check_opaque(alpha: Image) -> None:
         raise ValueError(f"The image is transparent in places: {_BACKGROUND}")
 
 
-def _check_size(height: int, width: int) -> None:
+def check_size(height: int, width: int) -> None:
+    """Refuse a picture that is too small or too large.
+
+    Raises:
+        ValueError: it is.
+    """
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(
             f"The image must be at least {SMALLEST_SIDE} pixels high and wide, "

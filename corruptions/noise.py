@@ -31,7 +31,7 @@ def gaussian_noise(image: Image, rng: np.random.Generator, *, deviation: float) 
     Raises:
         ValueError: it is not 0.0001 to 100.
     """
-    table = _tables(_gaussian, number("deviation", deviation, 1e-4, 100))[0]
+    table = tables_of(gaussian_law, number("deviation", deviation, 1e-4, 100))[0]
     noisy = np.empty(image.shape, dtype=np.uint8)
     shift(image.reshape(-1), draw_key(rng), table, noisy.reshape(-1))
     return noisy
@@ -52,7 +52,7 @@ def shot_noise(image: Image, rng: np.random.Generator, *, photons: float) -> Ima
     Raises:
         ValueError: they are not 0.01 to 100,000.
     """
-    return _draw(image, rng, _shot, number("photons", photons, 0.01, 100_000))
+    return _draw(image, rng, shot_law, number("photons", photons, 0.01, 100_000))
 
 
 def impulse_noise(image: Image, rng: np.random.Generator, *, amount: float) -> Image:
@@ -94,29 +94,29 @@ def speckle_noise(image: Image, rng: np.random.Generator, *, deviation: float) -
     Raises:
         ValueError: it is not 0.0001 to 100.
     """
-    return _draw(image, rng, _speckle, number("deviation", deviation, 1e-4, 100))
+    return _draw(image, rng, speckle_law, number("deviation", deviation, 1e-4, 100))
 
 
 def _draw(
     image: Image, rng: np.random.Generator, law: Callable[[float], Floats], parameter: float
 ) -> Image:
     noisy = np.empty(image.shape, dtype=np.uint8)
-    transform(image.reshape(-1), draw_key(rng), _tables(law, parameter), noisy.reshape(-1))
+    transform(image.reshape(-1), draw_key(rng), tables_of(law, parameter), noisy.reshape(-1))
     return noisy
 
 
 @lru_cache(maxsize=20)
-def _tables(law: Callable[[float], Floats], parameter: float) -> Table:
+def tables_of(law: Callable[[float], Floats], parameter: float) -> Table:
     """The law's tables, at most 256 KB, kept for the next image."""
     return alias_tables(law(parameter))
 
 
-def _gaussian(deviation: float) -> Floats:
+def gaussian_law(deviation: float) -> Floats:
     """Probability of adding -256..255, (1, 512); what is beyond black and white counts as one."""
     return _between(stats.norm.cdf(np.arange(-255, 256)[None] / (255 * deviation)))
 
 
-def _speckle(deviation: float) -> Floats:
+def speckle_law(deviation: float) -> Floats:
     """Probability of each outcome (columns) for each byte (rows), (256, 256)."""
     levels = np.maximum(_LEVELS, 1e-6)[:, None]  # black stays black
     return _between(stats.norm.cdf((_LEVELS[1:] / levels - 1) / deviation))
@@ -127,7 +127,8 @@ def _between(below: Floats) -> Floats:
     return np.diff(below, axis=1, prepend=0.0, append=1.0)
 
 
-def _shot(photons: float) -> Floats:
+def shot_law(photons: float) -> Floats:
+    """Probability of each outcome (columns) for each byte (rows), (256, 256)."""
     counts = np.arange(int(np.ceil(photons)))
     outcomes = to_bytes(counts / photons)
     law = np.zeros((256, 256))

@@ -9,9 +9,9 @@ from corruptions.chance import fill
 
 Grid = NDArray[np.float32]
 
-_FIRST_AMPLITUDE = 10_000.0
-_WHOLE = 256  # grids up to this size are computed whole, finer ones only where they are seen
-_BEFORE, _AFTER = 2, 4  # cells around what is seen: a round keeps that many
+FIRST_AMPLITUDE = 10_000.0
+WHOLE = 256  # grids up to this size are computed whole, finer ones only where they are seen
+BEFORE, AFTER = 2, 4  # cells around what is seen: a round keeps that many
 
 
 def plasma(height: int, width: int, key: np.uint64, *, decay: float) -> Grid:
@@ -33,21 +33,21 @@ def plasma(height: int, width: int, key: np.uint64, *, decay: float) -> Grid:
         decay: above 1; the nearer to 1, the rougher the cloud.
     """
     size = 1 << (max(height, width) - 1).bit_length()
-    side, amplitude = 1, _FIRST_AMPLITUDE
+    side, amplitude = 1, FIRST_AMPLITUDE
     grid = np.zeros((1, 1), dtype=np.float32)
-    while side < min(size, _WHOLE):
+    while side < min(size, WHOLE):
         grid = _finer(_wrapped(grid), side, key, amplitude)
-        grid = grid[_BEFORE:-_AFTER, _BEFORE:-_AFTER]
+        grid = grid[BEFORE:-AFTER, BEFORE:-AFTER]
         side, amplitude = 2 * side, amplitude / decay**2
     low, high = grid.min(), grid.max()
     grid = _wrapped(grid)
     while side < size:
         factor = size // side
         rows, columns = -(-height // factor), -(-width // factor)
-        seen = grid[: _BEFORE + rows + _AFTER, : _BEFORE + columns + _AFTER]
+        seen = grid[: BEFORE + rows + AFTER, : BEFORE + columns + AFTER]
         grid = _finer(seen, side, key, amplitude)
         side, amplitude = 2 * side, amplitude / decay**2
-    grid = grid[_BEFORE:, _BEFORE:]
+    grid = grid[BEFORE:, BEFORE:]
     cloud = np.ascontiguousarray(grid[:height, :width])
     low, high = min(low, cloud.min()), max(high, cloud.max())
     cloud -= low
@@ -56,7 +56,7 @@ def plasma(height: int, width: int, key: np.uint64, *, decay: float) -> Grid:
 
 
 def _wrapped(grid: Grid) -> Grid:
-    wrapped = cv2.copyMakeBorder(grid, _BEFORE, _AFTER, _BEFORE, _AFTER, cv2.BORDER_WRAP)
+    wrapped = cv2.copyMakeBorder(grid, BEFORE, AFTER, BEFORE, AFTER, cv2.BORDER_WRAP)
     return np.asarray(wrapped, dtype=np.float32)
 
 
@@ -64,13 +64,13 @@ def _finer(corners: Grid, side: int, key: np.uint64, amplitude: float) -> Grid:
     """One round, on a part of a grid that has `side` cells a side and wraps.
 
     Args:
-        corners: (R, C), the old values, from `_BEFORE` cells above and left of the grid's origin.
+        corners: (R, C), the old values, from `BEFORE` cells above and left of the grid's origin.
         side: of the whole old grid.
         key: of `chance.draw_key`.
         amplitude: draws are uniform within it.
 
     Returns:
-        (2 R - 6, 2 C - 6), the new grid, again from `_BEFORE` cells above and left of its origin.
+        (2 R - 6, 2 C - 6), the new grid, again from `BEFORE` cells above and left of its origin.
     """
     rows, columns = corners.shape
     finer = np.empty((2 * rows - 6, 2 * columns - 6), dtype=np.float32)
@@ -137,20 +137,20 @@ def _draw(
     """Uniform draws for a row of new values; their places in the whole grid decide them."""
     # Every grid has places of its own: 3 side^2 of them, after all those of coarser grids. Twice as
     # far apart as need be, so that rows start at even places on the smallest grids, too.
-    start = 2 * (3 * side * side + (kind * side + (row - _BEFORE) % side) * side)
+    start = 2 * (3 * side * side + (kind * side + (row - BEFORE) % side) * side)
     needed = min(side, draws.size)
     fill(key, start, words[: needed + needed % 2])
     if needed < side:
-        fill(key, start + side - _BEFORE, words[side - _BEFORE :])
+        fill(key, start + side - BEFORE, words[side - BEFORE :])
     scale = span * np.float32(2**-24)
-    end = min(_BEFORE + side, draws.size)
-    for column in range(_BEFORE):
-        draws[column] = _centred(words[(column - _BEFORE) % side], scale)
-    own = draws[_BEFORE:end]
+    end = min(BEFORE + side, draws.size)
+    for column in range(BEFORE):
+        draws[column] = _centred(words[(column - BEFORE) % side], scale)
+    own = draws[BEFORE:end]
     for column in range(own.size):
         own[column] = _centred(words[column], scale)
     for column in range(end, draws.size):
-        draws[column] = _centred(words[(column - _BEFORE) % side], scale)
+        draws[column] = _centred(words[(column - BEFORE) % side], scale)
 
 
 @numba.njit(cache=True)

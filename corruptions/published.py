@@ -18,7 +18,7 @@ from corruptions.draws import number
 from corruptions.pixels import Image, gaussian, row_bands, to_bytes, to_unit
 from corruptions.published_lines import Stretch, closer, drag
 
-_GLASS_WINDOW = 224  # ImageNet-C's pictures have that many pixels a side, and its loop says so
+GLASS_WINDOW = 224  # ImageNet-C's pictures have that many pixels a side, and its loop says so
 
 
 def defocus_blur(
@@ -65,13 +65,13 @@ def glass_blur(
         iterations: how often the pixels travel.
     """
     blurred = _softened(image, sigma)
-    window = np.ascontiguousarray(blurred[:_GLASS_WINDOW, :_GLASS_WINDOW])
+    window = np.ascontiguousarray(blurred[:GLASS_WINDOW, :GLASS_WINDOW])
     shape = (window.shape[0] - 2 * max_shift, window.shape[1] - 2 * max_shift)
     for _ in range(iterations):
         row_shifts = rng.integers(-max_shift, max_shift, shape, dtype=np.int8)
         column_shifts = rng.integers(-max_shift, max_shift, shape, dtype=np.int8)
         window = shuffle_pixels(window, row_shifts, column_shifts, max_shift=max_shift)
-    blurred[:_GLASS_WINDOW, :_GLASS_WINDOW] = window
+    blurred[:GLASS_WINDOW, :GLASS_WINDOW] = window
     return _softened(blurred, sigma)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from corruptions.dragging import line
 from corruptions.pixels import Floats, Image, row_bands, to_unit
 
-_SIXTEEN_BITS = 257  # 65535 / 255, by which ImageMagick enlarges bytes
+SIXTEEN_BITS = 257  # 65535 / 255, by which ImageMagick enlarges bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +134,6 @@ def drag(image: Image, *, radius: int, sigma: float, angle_degrees: float) -> Im
         sums = np.zeros((band.stop - band.start, *image.shape[1:]))
         for weight, row, column in zip(weights, rows + above, columns + before, strict=True):
             sums += weight * source[row : row + len(sums), column : column + width]
-        sixteen = np.floor(sums * _SIXTEEN_BITS + 0.5)
-        dragged[band] = (sixteen / _SIXTEEN_BITS).astype(np.uint8)
+        sixteen = np.floor(sums * SIXTEEN_BITS + 0.5)
+        dragged[band] = (sixteen / SIXTEEN_BITS).astype(np.uint8)
     return dragged

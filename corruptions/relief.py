@@ -10,10 +10,10 @@ Row = NDArray[np.int32]
 
 # To the next pixel, diagonally and like a knight at chess, in 1/10,000 pixel: those of OpenCV's
 # 5 x 5 mask, after Borgefors 1986, "Distance transformations in digital images".
-_STEP = np.int32(10_000)
-_DIAGONAL = np.int32(14_000)
-_KNIGHT = np.int32(21_969)
-_REACH = np.int32(200_000)  # 20 pixels; farther away, water is evenly lit
+STEP = np.int32(10_000)
+DIAGONAL = np.int32(14_000)
+KNIGHT = np.int32(21_969)
+REACH = np.int32(200_000)  # 20 pixels; farther away, water is evenly lit
 _PAD = 2
 # Unsigned indices, because numba checks signed ones for counting from the end, which keeps the
 # compiler from handling several values at once.
@@ -35,12 +35,12 @@ def relief(outlines: Image) -> Image:
 def _relief(outlines: Image, smoothed: Image) -> None:
     """Sweep down the picture, then up, with the mean following behind."""
     height, width = outlines.shape
-    distance = np.full((height + 2 * _PAD, width + 2 * _PAD), _REACH, dtype=np.int32)
+    distance = np.full((height + 2 * _PAD, width + 2 * _PAD), REACH, dtype=np.int32)
     spread, column = np.empty((2, width), dtype=np.int32), np.empty(width + 2, dtype=np.int32)
     for row in range(height):
         own, line = distance[row + _PAD], outlines[row]
         for place in range(np.uint64(width)):
-            own[place + _TWO] = np.int32(0) if line[place] else _REACH
+            own[place + _TWO] = np.int32(0) if line[place] else REACH
         _from_rows(own, distance[row + 1], distance[row], spread[0])
         _along_row(spread, 1, own[_PAD : width + _PAD])
     for row in range(height - 1, -1, -1):
@@ -57,11 +57,11 @@ def _relief(outlines: Image, smoothed: Image) -> None:
 def _from_rows(own: Row, near: Row, far: Row, nearest: Row) -> None:
     """What a row's distances are at most, given those one and two rows away."""
     for place in range(np.uint64(nearest.size)):
-        straight = min(own[place + _TWO], near[place + _TWO] + _STEP)
-        diagonal = min(near[place + _ONE], near[place + _THREE]) + _DIAGONAL
+        straight = min(own[place + _TWO], near[place + _TWO] + STEP)
+        diagonal = min(near[place + _ONE], near[place + _THREE]) + DIAGONAL
         flat = min(near[place], near[place + _FOUR])
         steep = min(far[place + _ONE], far[place + _THREE])
-        nearest[place] = min(straight, diagonal, min(flat, steep) + _KNIGHT)
+        nearest[place] = min(straight, diagonal, min(flat, steep) + KNIGHT)
 
 
 @numba.njit(cache=True)
@@ -79,7 +79,7 @@ def _spread(source: Row, steps: int, result: Row) -> None:
     size = source.size
     reached = np.uint64(max(size - abs(steps), 0))
     ahead, behind = np.uint64(max(steps, 0)), np.uint64(max(-steps, 0))
-    added = np.int32(abs(steps)) * _STEP
+    added = np.int32(abs(steps)) * STEP
     for place in range(reached):
         result[place + ahead] = min(source[place + ahead], source[place + behind] + added)
     first = reached if steps < 0 else np.uint64(0)

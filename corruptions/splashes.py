@@ -11,10 +11,10 @@ from corruptions.relief import relief
 
 Plane = NDArray[np.float32]
 
-_WATER_COLOUR = np.array([175, 238, 238]) / 255  # pale turquoise
-_EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
-_MUD_COLOUR = np.array([63, 42, 20]) / 255  # brown
-_MUD_EDGE = 0.8  # thinner mud is not seen
+WATER_COLOUR = np.array([175, 238, 238]) / 255  # pale turquoise
+EMBOSS = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
+MUD_COLOUR = np.array([63, 42, 20]) / 255  # brown
+MUD_EDGE = 0.8  # thinner mud is not seen
 
 
 def splash_water(
@@ -37,11 +37,11 @@ def splash_water(
     layer = np.empty(noise.shape, dtype=np.uint8)
     _pour(noise.reshape(-1), np.array([mean, deviation, threshold], np.float32), layer.reshape(-1))
     equalised = cv2.equalizeHist(relief(np.asarray(cv2.Canny(layer, 50, 150), dtype=np.uint8)))
-    embossed = cv2.filter2D(equalised, cv2.CV_8U, _EMBOSS)
+    embossed = cv2.filter2D(equalised, cv2.CV_8U, EMBOSS)
     lit = np.asarray(cv2.blur(embossed, (3, 3)), dtype=np.uint8)
     brightest = max(int(_brightest(layer.reshape(-1), lit.reshape(-1))), 1)
     splashed = image.copy()
-    light = (255 * strength / brightest * _WATER_COLOUR).astype(np.float32)
+    light = (255 * strength / brightest * WATER_COLOUR).astype(np.float32)
     _add_water(layer, lit, light, splashed.reshape(len(image), -1))
     return splashed
 
@@ -89,7 +89,7 @@ def splash_mud(image: Image, noise: Plane, threshold: float, sigma: float) -> Im
     mud = np.greater(noise, np.float32(threshold), out=noise)
     blur(mud, sigma)
     splashed = image.copy()
-    _add_mud(mud, _MUD_COLOUR, unit_table(), splashed)
+    _add_mud(mud, MUD_COLOUR, unit_table(), splashed)
     return splashed
 
 
@@ -98,7 +98,7 @@ def _add_mud(mud: Plane, colour: NDArray[np.float64], units: Plane, splashed: Im
     for row in range(splashed.shape[0]):
         for column in range(splashed.shape[1]):
             covered = mud[row, column]
-            if covered >= _MUD_EDGE:
+            if covered >= MUD_EDGE:
                 for channel in range(3):
                     clear = units[splashed[row, column, channel]] * (np.float32(1) - covered)
                     value = np.float64(clear) + np.float64(covered) * colour[channel]

@@ -121,12 +121,12 @@ def average_of_zooms(image: Image, layers: int, step: float) -> Image:
     averaged = np.empty(image.shape, dtype=np.uint8)
     plan = _plan(height, width, layers, step)
     flat = (height, -1)
-    _average(image.reshape(flat), plan, _losses(layers), averaged.reshape(flat))
+    _average(image.reshape(flat), plan, losses_of_layers(layers), averaged.reshape(flat))
     return averaged
 
 
 @lru_cache(maxsize=8)
-def _losses(layers: int) -> NDArray[np.uint8]:
+def losses_of_layers(layers: int) -> NDArray[np.uint8]:
     """By how much (0 or 1) the original's float32 sum falls short of every flat grey level."""
     unit = (np.arange(256) / 255.0).astype(np.float32)
     total = unit.copy()

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corruptions import CORRUPTIONS, PROFILES, _generator, _unknown, parameters
+from corruptions import CORRUPTIONS, PROFILES, as_generator, parameters, unknown_name
 from corruptions.gpu import blur, digital, noise, published, weather
-from corruptions.inputs import _check_size
+from corruptions.inputs import check_size
 
 __all__ = ["GPU_CORRUPTIONS", "GPU_PUBLISHED", "PIXELS_AT_ONCE", "corrupt_batch"]
 
@@ -87,7 +87,7 @@ def corrupt_batch(
     """
     _check_images(images)
     if profile not in PROFILES:
-        raise ValueError(_unknown("profile", profile, PROFILES))
+        raise ValueError(unknown_name("profile", profile, PROFILES))
     severities = _severities(severity, len(images))
     named = {one: parameters(corruption_name, one) for one in [1, *severities]}
     generators = _generators(rngs, len(images))
@@ -132,7 +132,7 @@ def _check_images(images: object) -> None:
         last = images.ndim == 4 and images.shape[3] == 3
         hint = " Put the channels second: images.permute(0, 3, 1, 2)." if last else ""
         raise ValueError(f"The images must be (B, 3, H, W), not {tuple(images.shape)}.{hint}")
-    _check_size(*images.shape[2:])
+    check_size(*images.shape[2:])
 
 
 def _severities(severity: int | Sequence[int], pictures: int) -> list[int]:
@@ -156,7 +156,7 @@ def _generators(rngs: object, pictures: int) -> list[np.random.Generator]:
         raise ValueError(
             f"There are {pictures} images and {len(given)} generators: give one for each."
         )
-    generators = [_generator(rng) for rng in given]
+    generators = [as_generator(rng) for rng in given]
     if len({id(rng) for rng in generators}) < len(generators):
         raise ValueError("The same generator is given twice: give each image one of its own.")
     return generators

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corruptions.chance import _quantiles, draw_key
+from corruptions.chance import draw_key, normal_quantiles
 from corruptions.gpu.tables import place
 
 _LOW = 0xFFFFFFFF
@@ -61,7 +61,7 @@ def words_at(keys: Tensor, positions: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _quantiles_on(device: torch.device) -> Tensor:
-    return place(_quantiles(), device)
+    return place(normal_quantiles(), device)
 
 
 def normals(keys: Tensor, height: int, width: int) -> Tensor:

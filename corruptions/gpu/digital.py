@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from corruptions.blocks import _BITS, _HALF, _boxes
+from corruptions.blocks import HALF, WEIGHT_BITS, boxes_along
 from corruptions.draws import number
 from corruptions.gpu import tables
 from corruptions.gpu.jpeg import recode
@@ -63,7 +63,9 @@ class _Boxes(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _boxes_on(size: int, short: int, device: torch.device) -> _Boxes:
-    first, count, weight, shown = (tables.place(array, device) for array in _boxes(size, short))
+    first, count, weight, shown = (
+        tables.place(array, device) for array in boxes_along(size, short)
+    )
     return _Boxes(first, first + count, weight.to(torch.int32), shown)
 
 
@@ -71,7 +73,7 @@ def _shrunk(values: Tensor, boxes: _Boxes) -> Tensor:
     """Means along the last dimension, in whole numbers, rounded to the nearest."""
     sums = torch.nn.functional.pad(values.cumsum(3, dtype=torch.int32), (1, 0))
     total = sums.index_select(3, boxes.stop) - sums.index_select(3, boxes.first)
-    return (total * boxes.weight + _HALF) >> _BITS
+    return (total * boxes.weight + HALF) >> WEIGHT_BITS
 
 
 def jpeg_compression(images: Tensor, _rngs: Rngs, *, quality: int) -> Tensor:

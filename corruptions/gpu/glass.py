@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from corruptions.gaussian import half_gaussian
-from corruptions.glass import _losses
+from corruptions.glass import losses_of_blur
 from corruptions.gpu.chance import words
 from corruptions.gpu.sampling import mix_pairs
 from corruptions.gpu.tables import place, precise
@@ -45,7 +45,7 @@ def soften(images: Tensor, sigma: float) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _losses_on(sigma: float, device: torch.device) -> Tensor:
-    return place(_losses(sigma), device)
+    return place(losses_of_blur(sigma), device)
 
 
 def shuffle_pixels(images: Tensor, keys: Tensor, max_shift: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from corruptions.draws import number
 from corruptions.gpu.chance import draw_keys, outcomes, words
 from corruptions.gpu.tables import place
-from corruptions.noise import _gaussian, _shot, _speckle, _tables
+from corruptions.noise import gaussian_law, shot_law, speckle_law, tables_of
 from corruptions.pixels import Floats
 
 Rngs = Sequence[np.random.Generator]
@@ -29,7 +29,7 @@ def gaussian_noise(images: Tensor, rngs: Rngs, *, deviation: float) -> Tensor:
     """
     deviation = number("deviation", deviation, 1e-4, 100)
     drawn = _words(images, rngs)
-    table = _on_device(_gaussian, deviation, images.device)
+    table = _on_device(gaussian_law, deviation, images.device)
     added = outcomes(table[drawn >> 23], drawn, 9) - 256
     return _planes((_values(images) + added).clamp(0, 255))
 
@@ -44,7 +44,7 @@ def shot_noise(images: Tensor, rngs: Rngs, *, photons: float) -> Tensor:
         rngs: a generator a picture.
         photons: counted at full brightness.
     """
-    return _draw(images, rngs, _shot, number("photons", photons, 0.01, 100_000))
+    return _draw(images, rngs, shot_law, number("photons", photons, 0.01, 100_000))
 
 
 def impulse_noise(images: Tensor, rngs: Rngs, *, amount: float) -> Tensor:
@@ -74,7 +74,7 @@ def speckle_noise(images: Tensor, rngs: Rngs, *, deviation: float) -> Tensor:
         rngs: a generator a picture.
         deviation: of the noise, relative to the value.
     """
-    return _draw(images, rngs, _speckle, number("deviation", deviation, 1e-4, 100))
+    return _draw(images, rngs, speckle_law, number("deviation", deviation, 1e-4, 100))
 
 
 def _draw(images: Tensor, rngs: Rngs, law: _Law, parameter: float) -> Tensor:
@@ -102,4 +102,4 @@ def _words(images: Tensor, rngs: Rngs) -> Tensor:
 @lru_cache(maxsize=40)
 def _on_device(law: _Law, parameter: float, device: torch.device) -> Tensor:
     """The law's tables one behind the other, int64."""
-    return place(_tables(law, parameter).astype(np.int64).reshape(-1), device)
+    return place(tables_of(law, parameter).astype(np.int64).reshape(-1), device)

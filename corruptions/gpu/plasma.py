@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from corruptions.gpu.chance import words_at
-from corruptions.plasma import _AFTER, _BEFORE, _FIRST_AMPLITUDE, _WHOLE
+from corruptions.plasma import AFTER, BEFORE, FIRST_AMPLITUDE, WHOLE
 
 
 def plasma(height: int, width: int, keys: Tensor, *, decay: float) -> Tensor:
@@ -18,21 +18,21 @@ def plasma(height: int, width: int, keys: Tensor, *, decay: float) -> Tensor:
         decay: above 1; the nearer to 1, the rougher the cloud.
     """
     size = 1 << (max(height, width) - 1).bit_length()
-    side, amplitude = 1, _FIRST_AMPLITUDE
+    side, amplitude = 1, FIRST_AMPLITUDE
     grid = torch.zeros((len(keys), 1, 1), dtype=torch.float32, device=keys.device)
-    while side < min(size, _WHOLE):
+    while side < min(size, WHOLE):
         grid = _finer(_wrapped(grid), side, keys, amplitude)
-        grid = grid[:, _BEFORE:-_AFTER, _BEFORE:-_AFTER]
+        grid = grid[:, BEFORE:-AFTER, BEFORE:-AFTER]
         side, amplitude = 2 * side, amplitude / decay**2
     low, high = grid.amin((1, 2)), grid.amax((1, 2))
     grid = _wrapped(grid)
     while side < size:
         factor = size // side
         rows, columns = -(-height // factor), -(-width // factor)
-        seen = grid[:, : _BEFORE + rows + _AFTER, : _BEFORE + columns + _AFTER]
+        seen = grid[:, : BEFORE + rows + AFTER, : BEFORE + columns + AFTER]
         grid = _finer(seen, side, keys, amplitude)
         side, amplitude = 2 * side, amplitude / decay**2
-    cloud = grid[:, _BEFORE : _BEFORE + height, _BEFORE : _BEFORE + width]
+    cloud = grid[:, BEFORE : BEFORE + height, BEFORE : BEFORE + width]
     low = torch.minimum(low, cloud.amin((1, 2)))[:, None, None]
     high = torch.maximum(high, cloud.amax((1, 2)))[:, None, None]
     return (cloud - low).div_(high - low)
@@ -40,7 +40,7 @@ def plasma(height: int, width: int, keys: Tensor, *, decay: float) -> Tensor:
 
 def _wrapped(grid: Tensor) -> Tensor:
     side = grid.shape[1]
-    index = torch.arange(-_BEFORE, side + _AFTER, device=grid.device) % side
+    index = torch.arange(-BEFORE, side + AFTER, device=grid.device) % side
     return grid.index_select(1, index).index_select(2, index)
 
 
@@ -48,13 +48,13 @@ def _finer(corners: Tensor, side: int, keys: Tensor, amplitude: float) -> Tensor
     """One round on a part of grids that have `side` cells a side and wrap.
 
     Args:
-        corners: (B, R, C), the old values, from `_BEFORE` cells above and left of the origin.
+        corners: (B, R, C), the old values, from `BEFORE` cells above and left of the origin.
         side: of a whole old grid.
         keys: (B,).
         amplitude: draws are uniform within it.
 
     Returns:
-        (B, 2 R - 6, 2 C - 6), the new grid, again from `_BEFORE` cells above and left of the
+        (B, 2 R - 6, 2 C - 6), the new grid, again from `BEFORE` cells above and left of the
         origin.
     """
     _, rows, columns = corners.shape
@@ -76,7 +76,7 @@ def _finer(corners: Tensor, side: int, keys: Tensor, amplitude: float) -> Tensor
 def _draws(kind: int, rows: range, columns: range, side: int, keys: Tensor, span: float) -> Tensor:
     """Uniform draws; their places in the whole grid decide them. (B, rows, columns), float32."""
     row, column = (
-        torch.arange(run.start, run.stop, device=keys.device).sub_(_BEFORE) % side
+        torch.arange(run.start, run.stop, device=keys.device).sub_(BEFORE) % side
         for run in (rows, columns)
     )
     start = 2 * (3 * side * side + (kind * side + row) * side)

@@ -22,8 +22,8 @@ from corruptions.gpu.sampling import mix_inwards, sum_along
 from corruptions.gpu.snowfall import add_flakes
 from corruptions.gpu.tables import look_up, number, place, precise, to_bytes, units
 from corruptions.ice import choose_picture, cut_enlarged, frost_texture
-from corruptions.published import _GLASS_WINDOW
-from corruptions.published_lines import _SIXTEEN_BITS, Stretch
+from corruptions.published import GLASS_WINDOW
+from corruptions.published_lines import SIXTEEN_BITS, Stretch
 from corruptions.published_weather import enlargement
 
 
@@ -89,8 +89,8 @@ def _stretch_on(
 def _dragged(images: Tensor, radius: int, sigma: float, angles: Sequence[float]) -> Tensor:
     """Averages along lines, `published_lines.drag` of (B, C, H, W) bytes."""
     sums = sum_along(images, [line(radius, sigma, angle) for angle in angles])
-    sixteen = sums.mul_(_SIXTEEN_BITS).add_(0.5).floor_()
-    return (sixteen / number(_SIXTEEN_BITS, images.device)).to(torch.uint8)
+    sixteen = sums.mul_(SIXTEEN_BITS).add_(0.5).floor_()
+    return (sixteen / number(SIXTEEN_BITS, images.device)).to(torch.uint8)
 
 
 def frost(images: Tensor, rngs: Rngs, *, image_weight: float, frost_weight: float) -> Tensor:
@@ -130,7 +130,7 @@ def glass_blur(
         iterations: how often the pixels travel.
     """
     blurred = _softened(images, sigma)
-    window = blurred[:, :, :_GLASS_WINDOW, :_GLASS_WINDOW].contiguous()
+    window = blurred[:, :, :GLASS_WINDOW, :GLASS_WINDOW].contiguous()
     height, width = window.shape[2:]
     shape, first = (height - 2 * max_shift, width - 2 * max_shift), max_shift + 1
     inner = (slice(first, first + shape[0]), slice(first, first + shape[1]))
@@ -143,7 +143,7 @@ def glass_blur(
         shifts = torch.zeros((len(images), height, width), dtype=torch.int64, device=images.device)
         shifts[:, inner[0], inner[1]] = rows * width + columns
         window = walk(window, shifts)
-    blurred[:, :, :_GLASS_WINDOW, :_GLASS_WINDOW] = window
+    blurred[:, :, :GLASS_WINDOW, :GLASS_WINDOW] = window
     return _softened(blurred, sigma)
 
 

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from corruptions.gpu.sampling import reflected
-from corruptions.relief import _DIAGONAL, _KNIGHT, _REACH, _STEP
+from corruptions.relief import DIAGONAL, KNIGHT, REACH, STEP
 
 _KINDS = (
-    ((0, 1), int(_STEP)),
-    ((1, 1), int(_DIAGONAL)),
-    ((1, 2), int(_KNIGHT)),
-    ((2, 1), int(_KNIGHT)),
+    ((0, 1), int(STEP)),
+    ((1, 1), int(DIAGONAL)),
+    ((1, 2), int(KNIGHT)),
+    ((2, 1), int(KNIGHT)),
 )
-_FARTHEST = int(_REACH)
+_FARTHEST = int(REACH)
 _NINE_PIXELS = 90_000  # nine times a pixel's length
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from corruptions.dragging import Line, _padded
+from corruptions.dragging import Line, padded_line
 from corruptions.gpu.tables import place
 
 
@@ -106,7 +106,7 @@ class Taps:
     """Lines to take samples along, one a picture, all of the same number of samples."""
 
     def __init__(self, lines: Sequence[Line], device: torch.device) -> None:
-        filled = [_padded(line) for line in lines]
+        filled = [padded_line(line) for line in lines]
         # Samples first, then pictures.
         self.rows = place(np.stack([rows for rows, _, _ in filled], axis=1), device)
         self.columns = place(np.stack([columns for _, columns, _ in filled], axis=1), device)

@@ -7,7 +7,7 @@ from torch import Tensor
 from corruptions.gpu.outlines import outlines
 from corruptions.gpu.relief import neighbours, relief
 from corruptions.gpu.tables import look_up, number, place, precise, to_bytes, units
-from corruptions.splashes import _EMBOSS, _MUD_COLOUR, _MUD_EDGE, _WATER_COLOUR
+from corruptions.splashes import EMBOSS, MUD_COLOUR, MUD_EDGE, WATER_COLOUR
 
 _MOST_RELIEF = 20
 
@@ -28,7 +28,7 @@ def splash_water(images: Tensor, liquid: Tensor, *, threshold: float, strength: 
     water = layer * lit
     brightest = water.amax((1, 2)).clamp(min=1).to(real)
     light = torch.full_like(brightest, 255 * strength) / brightest
-    light = (light[:, None] * place(_WATER_COLOUR, device)).to(torch.float32)
+    light = (light[:, None] * place(WATER_COLOUR, device)).to(torch.float32)
     added = water.to(torch.float32)[:, None] * light[:, :, None, None]
     return to_bytes(added.add_(images))
 
@@ -56,8 +56,8 @@ def _lit(planes: Tensor) -> Tensor:
     embossed = torch.zeros_like(planes)
     for row in range(3):
         for column in range(3):
-            if _EMBOSS[row, column]:
-                embossed += around(row - 1, column - 1) * int(_EMBOSS[row, column])
+            if EMBOSS[row, column]:
+                embossed += around(row - 1, column - 1) * int(EMBOSS[row, column])
     around = neighbours(embossed.clamp(0, 255))
     nine = torch.zeros_like(planes)
     for row in (-1, 0, 1):
@@ -75,7 +75,7 @@ def splash_mud(images: Tensor, mud: Tensor) -> Tensor:
     """
     device, real = images.device, precise(images.device)
     covered = mud.to(real)
-    muddy = (covered >= number(_MUD_EDGE, device))[:, None]
+    muddy = (covered >= number(MUD_EDGE, device))[:, None]
     clear = look_up(units(device), images) * (1 - mud)[:, None]
-    brown = covered[:, None] * place(_MUD_COLOUR, device)[:, None, None]
+    brown = covered[:, None] * place(MUD_COLOUR, device)[:, None, None]
     return torch.where(muddy, to_bytes(brown.add_(clear).clamp_(max=1).mul_(255)), images)

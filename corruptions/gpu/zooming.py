@@ -9,7 +9,7 @@ from torch import Tensor
 
 from corruptions.draws import number, whole
 from corruptions.gpu.tables import look_up, place
-from corruptions.zooming import Stretch, _losses, stretch
+from corruptions.zooming import Stretch, losses_of_layers, stretch
 
 _ROUNDING = 4e-5  # more than float32 means of 17 bytes are off, in grey levels
 
@@ -74,7 +74,7 @@ def average_of_zooms(images: Tensor, layers: int, step: float) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _losses_on(layers: int, device: torch.device) -> Tensor:
-    return place(_losses(layers), device)
+    return place(losses_of_layers(layers), device)
 
 
 def round_down(values: Tensor, error: float, losses: Tensor) -> Tensor:
