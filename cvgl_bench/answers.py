@@ -20,6 +20,9 @@ class Answers:
         runners_up: (Q, at most 4), the ids of those that came next, best first.
         margins: (Q,), how much more similar it was than the second, at least 0.
         metres: (Q,), how far it lies from where the query was taken.
+        true: (Q,), the id of the true reference that the rank is of; None where it is the query's.
+        shows_place: (Q,), whether what came first is the true reference or a semi-positive one.
+        precision: (Q,), average precision over all true references, in 0..1.
     """
 
     ranks: NDArray[np.int64]
@@ -27,6 +30,9 @@ class Answers:
     margins: NDArray[np.float32] | None = None
     metres: NDArray[np.float64] | None = None
     runners_up: NDArray[np.object_] | None = None
+    true: NDArray[np.object_] | None = None
+    shows_place: NDArray[np.bool_] | None = None
+    precision: NDArray[np.float64] | None = None
 
     @property
     def hits(self) -> NDArray[np.float64]:

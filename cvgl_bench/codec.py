@@ -3,6 +3,7 @@
 import functools
 import io
 import warnings
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +83,34 @@ def decode(data: bytes, name: str, codec: Codec = PILLOW) -> Image:
         return codec.decode(data)
     except ValueError as error:
         raise DataError(f"{name}: {error}") from error
+
+
+def look_at(path: Path) -> tuple[tuple[int, int], str]:
+    """Read the header of a picture's file and nothing else.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Width and height in pixels, and the format: "JPEG", "MPO" or "PNG".
+
+    Raises:
+        DataError: it cannot be read, or `decode` would refuse it by its header.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)
+            with PillowImage.open(path, formats=_FORMATS) as picture:
+                _refuse_unusable(picture, path.name)
+                return picture.size, picture.format or ""
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path.name} cannot be decoded: it is neither JPEG nor PNG.") from error
+    except PillowImage.DecompressionBombError as error:
+        raise DataError(
+            f"{path.name} has more pixels than the {MAX_PIXELS // 1_000_000} million that are read."
+        ) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path.name} cannot be read ({error}).") from error
 
 
 def _refuse_unusable(picture: ImageFile.ImageFile, name: str) -> None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from cvgl_bench.codec import usable_codec
-from cvgl_bench.datasets import Dataset, Pair
+from cvgl_bench.datasets import Dataset, Pair, refuse_views
 from cvgl_bench.errors import SuiteError
 from cvgl_bench.manifest import TREE, Format, versions
 from cvgl_bench.parquet_set import QUERIES_PER_PART
@@ -99,7 +99,8 @@ def make_plan(
         DataError: the suite's codec is not installed.
     """
     usable_codec(suite.codec)
-    size = len(dataset.pairs)
+    refuse_views(dataset, (cell.view for cell in cells))
+    size = len(dataset.references)
     queries = dataset.pairs[:limit]
     reasons = check_size(suite, len(queries), size, partial=partial or limit is not None)
     if suite.form == "mixed":

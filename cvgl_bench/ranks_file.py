@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -53,7 +53,14 @@ def write_ranks(path: Path, run: RunAnswers) -> None:
 
 
 def _optional(answers: Answers) -> dict[str, object]:
-    columns = {"found": answers.found, "margin": answers.margins, "metres": answers.metres}
+    columns = {
+        "found": answers.found,
+        "margin": answers.margins,
+        "metres": answers.metres,
+        "true": answers.true,
+        "shows_place": answers.shows_place,
+        "precision": answers.precision,
+    }
     if answers.runners_up is not None:
         columns |= dict(zip(_RUNNERS_UP, answers.runners_up.T, strict=False))
     return {name: values for name, values in columns.items() if values is not None}
@@ -122,5 +129,35 @@ def _answers(group: pd.DataFrame) -> Answers:
         raise ValueError(f"no two places on Earth are more than {FARTHEST:,} metres apart")
     margins = numbers["margin"].astype(np.float32) if "margin" in numbers else None
     return Answers(
-        group["rank"].to_numpy(np.int64), found, margins, numbers.get("metres"), runners_up
+        group["rank"].to_numpy(np.int64),
+        found,
+        margins,
+        numbers.get("metres"),
+        runners_up,
+        **_related(group),
     )
+
+
+def _related(group: pd.DataFrame) -> dict[str, Any]:
+    """What only runs with relations have, see `relations`; each must go with the ranks."""
+    first = group["rank"].to_numpy(np.int64) == 1
+    related: dict[str, Any] = {}
+    if "true" in group:
+        related["true"] = group["true"].to_numpy(object)
+        if not all(isinstance(each, str) for each in related["true"]):
+            raise ValueError("a true reference has no id")
+        if "found" in group and ((group["found"] == group["true"]).to_numpy() != first).any():
+            raise ValueError("a query of rank 1, and no other, found its true reference")
+    if "shows_place" in group:
+        if group["shows_place"].dtype != bool:
+            raise ValueError("shows_place holds more than yes and no")
+        related["shows_place"] = group["shows_place"].to_numpy(bool)
+        if (first & ~related["shows_place"]).any():
+            raise ValueError("a query found its true reference, which does not show its place")
+    if "precision" in group:
+        related["precision"] = group["precision"].to_numpy(np.float64)
+        if not ((related["precision"] > 0) & (related["precision"] <= 1)).all():
+            raise ValueError("precision lies outside 0..1")
+        if (related["precision"][~first] >= 1).any():
+            raise ValueError("a query that did not find a true reference has a precision of 1")
+    return related

@@ -4,13 +4,22 @@ import datetime
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from cvgl_bench.answers import Answers, CellAnswers, ranks_digest
+from cvgl_bench.cost import Cost
 from cvgl_bench.errors import RecordError, first_fault
 from cvgl_bench.files import write_atomically
 from cvgl_bench.scores import (
@@ -107,7 +116,8 @@ class Distances(_Frozen):
 class CellScore(_Frozen):
     """The recalls of one cell, as fractions; r1p is None below 100 references.
 
-    `metres` is None where the data set does not say where its pictures were taken.
+    `metres` is None where the data set does not say where its pictures were taken; `hit_rate` where
+    it knows no semi-positive references, `ap` where a query has one true reference of its own.
     """
 
     view: str
@@ -118,11 +128,24 @@ class CellScore(_Frozen):
     r10: Fraction
     r1p: Fraction | None
     metres: Distances | None = None
+    hit_rate: Fraction | None = None
+    ap: Fraction | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what most data sets do not have, so that their records stay as they were."""
+        fields: dict[str, Any] = handler(self)
+        for name in ("hit_rate", "ap"):
+            if fields.get(name) is None:
+                fields.pop(name, None)
+        return fields
 
     @model_validator(mode="after")
     def _recall_grows_with_k(self) -> Self:
         if not self.r1 <= self.r5 <= self.r10:
             raise ValueError("R@1 <= R@5 <= R@10 does not hold")
+        if self.hit_rate is not None and self.hit_rate < self.r1:
+            raise ValueError("the hit rate is below R@1")
         return self
 
     @property
@@ -137,6 +160,8 @@ class Record(Provenance):
     Attributes:
         status: "measured", embedded from pictures by this toolkit; "unverified", scored from
             embeddings that say nothing of the gallery's pictures.
+        cost: what the model costs on the machine that measured it; None where nobody did. It
+            follows from no ranks, and says nothing of which run this is.
     """
 
     schema_version: Literal[1] = 1
@@ -145,13 +170,22 @@ class Record(Provenance):
     tie_rule: Literal["a reference as similar as the true one counts against the model"] = TIE_RULE
     ranks_sha256: Sha256
     cells: Annotated[tuple[CellScore, ...], Field(min_length=1)]
+    cost: Cost | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_cost(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the cost out where there is none: records of before stay as they were."""
+        fields: dict[str, Any] = handler(self)
+        if fields.get("cost") is None:
+            fields.pop("cost", None)
+        return fields
 
     @model_validator(mode="after")
     def _cells_can_be(self) -> Self:
         if len({score.cell for score in self.cells}) != len(self.cells):
             raise ValueError("a cell is there twice")
         for score in self.cells:
-            for recall in (score.r1, score.r5, score.r10, score.r1p or 0):
+            for recall in (score.r1, score.r5, score.r10, score.r1p or 0, score.hit_rate or 0):
                 found = recall * self.data.queries
                 if abs(found - round(found)) > 1e-6:
                     raise ValueError(f"{recall} of {self.data.queries} queries is no whole number")
@@ -185,6 +219,7 @@ def make_record(provenance: Provenance, answers: CellAnswers) -> Record:
 
 def _cell_score(cell: Cell, answers: Answers, data: DataCard) -> CellScore:
     ranks, metres = answers.ranks, answers.metres
+    shown, precision = answers.shows_place, answers.precision
     return CellScore(
         **cell.model_dump(),
         r1=recall_at(ranks, 1),
@@ -192,6 +227,8 @@ def _cell_score(cell: Cell, answers: Answers, data: DataCard) -> CellScore:
         r10=recall_at(ranks, 10),
         r1p=recall_at_one_percent(ranks, data.references),
         metres=None if metres is None else _distances(metres),
+        hit_rate=None if shown is None else float(np.count_nonzero(shown) / len(shown)),
+        ap=None if precision is None else float(precision.mean()),
     )
 
 

@@ -82,7 +82,7 @@ def plan_output(suite: Suite, dataset: str, pair: Pair, cell: Cell) -> Output:
         seed=identity_seed(
             suite.seed, dataset, pair.id, corruption, severity, cell.view, suite.form
         ),
-        path="/".join(filter(None, (cell.folder, pair.ground.name))),
+        path="/".join(filter(None, (cell.folder, pair.file_name))),
     )
 
 

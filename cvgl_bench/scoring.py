@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cvgl_bench.answers import Answers
 from cvgl_bench.arrays import read_embeddings
+from cvgl_bench.cost import Cost
 from cvgl_bench.errors import ModelError, RecordError, first_fault
 from cvgl_bench.files import write_atomically
 from cvgl_bench.ranking import MEMORY, Embeddings, least_memory, rank_all
 from cvgl_bench.ranks_file import RunAnswers, read_ranks, write_ranks
 from cvgl_bench.record import Provenance, Record, make_record, read_record, write_record
+from cvgl_bench.relations import Related, Relations, rank_related
 from cvgl_bench.scores import errors_in_metres
 from cvgl_bench.suite import Cell
 
@@ -35,6 +37,8 @@ RECORD = "record.json"
 _Latitude = Annotated[float, Field(ge=-90, le=90)]
 _Longitude = Annotated[float, Field(ge=-180, le=180)]
 Positions = tuple[tuple[_Latitude, _Longitude], ...]
+_Places = tuple[Annotated[int, Field(ge=0)], ...]
+_RELATIONS = {"true_references", "semi_positives"}
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,18 @@ class EmbeddingsIndex(BaseModel):
     Attributes:
         provenance: suite, model and data.
         query_ids: the rows of every cell's array.
-        reference_ids: the rows of the references' array; a query's true reference has its id.
+        reference_ids: the rows of the references' array; a query's true reference has its id,
+            unless `true_references` says otherwise.
         files: an array a cell.
         query_positions: where each query was taken, latitude and longitude in degrees; None if it
             is not known.
         reference_positions: the centre of each reference, likewise.
         references: the file of the references' array.
         references_array: which array of it, as a cell's.
+        true_references: of each query, the places of its true references in `reference_ids`, from
+            0; None where each query has one, of its own id.
+        semi_positives: likewise, of those that show its place, too; None where there is no such
+            thing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -117,14 +126,21 @@ class EmbeddingsIndex(BaseModel):
     reference_positions: Positions | None = None
     references: str = REFERENCES
     references_array: str = ""
+    true_references: tuple[_Places, ...] | None = None
+    semi_positives: tuple[_Places, ...] | None = None
 
 
 def write_index(folder: Path, index: EmbeddingsIndex) -> None:
     """Write `index.json`; last, so that a folder with one is whole."""
-    write_atomically(folder / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
+    # Most data sets have none, and their pages do not speak of them.
+    unsaid = _RELATIONS if index.true_references is None else None
+    text = index.model_dump_json(indent=1, exclude=unsaid)
+    write_atomically(folder / INDEX, (text + "\n").encode())
 
 
-def score(source: Path, out: Path, resources: Resources = BY_NUMPY) -> Record:
+def score(
+    source: Path, out: Path, resources: Resources = BY_NUMPY, cost: Cost | None = None
+) -> Record:
     """Score an embeddings folder, or ranks that an earlier run kept.
 
     Writes `record.json` and `ranks.parquet`.
@@ -133,6 +149,7 @@ def score(source: Path, out: Path, resources: Resources = BY_NUMPY) -> Record:
         source: an embeddings folder, or a `ranks.parquet`.
         out: the folder to write into.
         resources: memory and device.
+        cost: of the model, if it was measured.
 
     Raises:
         RecordError: the source is neither, or the folder holds another run.
@@ -140,7 +157,7 @@ def score(source: Path, out: Path, resources: Resources = BY_NUMPY) -> Record:
     """
     is_folder = source.is_dir()
     run = _answered(source, read_index(source), resources) if is_folder else read_ranks(source)
-    record = make_record(run.provenance, run.cells)
+    record = make_record(run.provenance, run.cells).model_copy(update={"cost": cost})
     refuse_another_run(out, run.provenance, list(run.cells))
     write_ranks(out / RANKS, run)
     write_record(out / RECORD, record)
@@ -171,18 +188,11 @@ def refuse_another_run(out: Path, provenance: Provenance, cells: Sequence[Cell])
 
 
 def _answered(folder: Path, index: EmbeddingsIndex, resources: Resources) -> RunAnswers:
-    rows = {identity: row for row, identity in enumerate(index.reference_ids)}
-    lacking = [identity for identity in index.query_ids if identity not in rows]
-    if lacking or len(rows) != len(index.reference_ids):
-        raise RecordError(
-            f"{folder / INDEX}: every query needs one reference of its id "
-            f"({len(lacking)} lack one; {len(index.reference_ids) - len(rows)} ids are doubled)."
-        )
-    positives = np.array([rows[identity] for identity in index.query_ids])
+    relations = _relations_of(folder, index)
     name = index.provenance.model.name
     references = read_embeddings(
         folder / index.references,
-        len(rows),
+        len(index.reference_ids),
         f"the references of '{name}'",
         index.references_array,
     )
@@ -190,12 +200,12 @@ def _answered(folder: Path, index: EmbeddingsIndex, resources: Resources) -> Run
     same = []
     for item in index.files:
         what = f"the queries of '{name}' in {item.cell}"
-        queries = read_embeddings(folder / item.file, len(positives), what, item.array)
+        queries = read_embeddings(folder / item.file, len(index.query_ids), what, item.array)
         if queries.shape[1] != references.shape[1]:
             raise ModelError(
                 f"{what} have {queries.shape[1]} dimensions, its references {references.shape[1]}."
             )
-        cells[item.cell] = _answers(index, queries, references, positives, resources)
+        cells[item.cell] = _answers(index, queries, references, relations, resources)
         same.append(_all_equal(queries))
     side = "reference" if _all_equal(references) else "query" if all(same) else ""
     degenerate = {"degenerate": f"every {side} embedding is the same" if side else ""}
@@ -207,17 +217,48 @@ def _answers(
     index: EmbeddingsIndex,
     queries: Embeddings,
     references: Embeddings,
-    positives: NDArray[np.int64],
+    relations: Relations | NDArray[np.int64],
     resources: Resources,
 ) -> Answers:
     memory = resources.for_ranking(len(queries), *references.shape)
-    ranking = rank_all(queries, references, positives, memory=memory, device=resources.device)
+    how: Any = {"memory": memory, "device": resources.device}
+    if isinstance(relations, Relations):
+        related = rank_related(queries, references, relations, **how)
+    else:
+        related = Related(rank_all(queries, references, relations, **how))
+    ranking = related.ranking
     metres = None
     if index.query_positions is not None and index.reference_positions is not None:
         places = np.array(index.query_positions), np.array(index.reference_positions)
         metres = errors_in_metres(*places, ranking.found)
-    first = np.array(index.reference_ids, dtype=object)[ranking.first]
-    return Answers(ranking.ranks, first[:, 0], ranking.margins, metres, first[:, 1:])
+    ids = np.array(index.reference_ids, dtype=object)
+    first = ids[ranking.first]
+    return Answers(
+        *(ranking.ranks, first[:, 0], ranking.margins, metres, first[:, 1:]),
+        true=None if related.true is None else ids[related.true],
+        shows_place=related.shows_place,
+        precision=related.precision,
+    )
+
+
+def _relations_of(folder: Path, index: EmbeddingsIndex) -> Relations | NDArray[np.int64]:
+    """Which references are true: the rows of one a query, where each query has one of its id."""
+    rows = {identity: row for row, identity in enumerate(index.reference_ids)}
+    doubled = len(index.reference_ids) - len(rows)
+    if index.true_references is not None and not doubled:
+        relations = Relations.of(index.true_references, index.semi_positives)
+        try:
+            relations.refuse_unfit(len(index.query_ids), len(rows))
+        except ValueError as error:
+            raise RecordError(f"{folder / INDEX}: {error}.") from error
+        return relations
+    lacking = [identity for identity in index.query_ids if identity not in rows]
+    if lacking or doubled:
+        raise RecordError(
+            f"{folder / INDEX}: every query needs one reference of its id, or true_references "
+            f"({len(lacking)} lack one; {doubled} ids are doubled)."
+        )
+    return np.array([rows[identity] for identity in index.query_ids])
 
 
 def _all_equal(embeddings: Embeddings) -> bool:

@@ -5,14 +5,16 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -69,7 +71,11 @@ class Cell(BaseModel):
 
 
 class Suite(BaseModel):
-    """A benchmark's definition, read from TOML; see the comments in `suites/cvusa-c.toml`."""
+    """A benchmark's definition, read from TOML; see the comments in `suites/cvusa-c.toml`.
+
+    `pairs` is how many queries there are; `references`, how many pictures are searched, where they
+    are not as many.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,6 +85,7 @@ class Suite(BaseModel):
     dataset: str
     split: str
     pairs: Annotated[int, Field(ge=1)]
+    references: Annotated[int, Field(ge=1)] | None = None
     form: Literal["grid", "mixed"]
     profile: Profile
     codec: Literal["pillow", "ijg9d"]
@@ -107,6 +114,12 @@ class Suite(BaseModel):
     def _severities_differ(cls, severities: tuple[int, ...]) -> tuple[int, ...]:
         unique("severity", map(str, severities))
         return severities
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what most suites do not say, so that their texts stay as they were."""
+        fields: dict[str, Any] = handler(self)
+        return {key: value for key, value in fields.items() if value is not None}
 
     @model_validator(mode="after")
     def _grid_has_two_sides(self) -> Self:
@@ -215,11 +228,14 @@ def check_size(suite: Suite, queries: int, references: int, *, partial: bool) ->
     Raises:
         SuiteError: they are not the suite's, and `partial` is not set.
     """
-    found = {"queries": queries, "references": references}
+    sizes = {
+        "queries": (queries, suite.pairs),
+        "references": (references, suite.references or suite.pairs),
+    }
     reasons = tuple(
-        f"{count:,} {what} where {suite.name} has {suite.pairs:,}"
-        for what, count in found.items()
-        if count != suite.pairs
+        f"{count:,} {what} where {suite.name} has {wanted:,}"
+        for what, (count, wanted) in sizes.items()
+        if count != wanted
     )
     if reasons and not partial:
         raise SuiteError(

@@ -14,6 +14,8 @@ SEVERITY_COLUMN = "severity {}"
 def cell_table(record: Record, view: str = "full") -> pd.DataFrame:
     """R@1 in percent, a row a corruption and a column a severity, with the mean over severities.
 
+    Where the run has them, hit rate and AP follow, also in percent, their means over severities.
+
     Args:
         record: the run.
         view: one of its views; the first rows, clean and codec_only, have no severity.
@@ -28,7 +30,27 @@ def cell_table(record: Record, view: str = "full") -> pd.DataFrame:
     columns = [SEVERITY_COLUMN.format(severity) for severity in record.suite.severities]
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=None)
     present = [name for name in [*columns, "mean"] if name in frame.columns]
-    return frame[present].rename_axis("R@1, %")
+    frame = frame[present]
+    others = pd.DataFrame(_other_means(record, view), index=frame.index)
+    return pd.concat([frame, others], axis=1).rename_axis("R@1, %")
+
+
+def _other_means(record: Record, view: str) -> dict[str, dict[str, float]]:
+    """Of each further metric of a view: its means by corruption, in percent, of whole rows."""
+    found = {}
+    for title, name in (("hit rate", "hit_rate"), ("AP", "ap")):
+        values: dict[str, dict[int, float]] = {}
+        for score in record.cells:
+            value = getattr(score, name)
+            if score.view == view and value is not None:
+                values.setdefault(score.corruption, {})[score.severity] = value
+        if values:
+            found[title] = {
+                each: 100 * sum(by_severity.values()) / len(by_severity)
+                for each, by_severity in values.items()
+                if by_severity.keys() in ({0}, {*record.suite.severities})
+            }
+    return found
 
 
 def model_table(records: Sequence[Record], reference: Record | None = None) -> pd.DataFrame:

@@ -18,6 +18,10 @@ FINGERPRINTS = {
     "cvusa-c-all": (3, "2115b6f38ea1be55"),
     "cvusa-c-published": (2, "4861ceb84ac40f00"),
     "cvusa-fov": (1, "318aedfd30e9a82e"),
+    "university-d2s-c": (1, "641524bca3b7fd4d"),
+    "university-s2d-c": (1, "dfbb987fc5172b83"),
+    "vigor-cross-c": (1, "2a4d76eaf3a3df8f"),
+    "vigor-same-c": (1, "5bd5983a0646ad1d"),
 }
 
 

@@ -4,11 +4,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from cvgl_bench.datasets import cvact, cvtown, cvusa
-from cvgl_bench.datasets.base import Dataset, Pair, Position
+from cvgl_bench.datasets import cvact, cvtown, cvusa, university, vigor
+from cvgl_bench.datasets.base import (
+    Dataset,
+    Gallery,
+    Pair,
+    Position,
+    Reference,
+    refuse_views,
+)
 from cvgl_bench.errors import DataError, unknown
 
-__all__ = ["DATASETS", "Dataset", "Pair", "Position", "load_dataset"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Gallery",
+    "Pair",
+    "Position",
+    "Reference",
+    "load_dataset",
+    "refuse_views",
+]
 
 
 class Source(Protocol):
@@ -18,11 +34,24 @@ class Source(Protocol):
     def SPLITS(self) -> Mapping[str, Any]:  # noqa: N802
         """Split names, with whatever the module needs to find each."""
 
+    @property
+    def OBTAIN(self) -> str:  # noqa: N802
+        """One sentence: where the data set is to be had."""
+
     def load(self, root: Path, split: str) -> Dataset:
-        """List the pairs of a split of the data set under `root`."""
+        """List the queries and references of a split of the data set under `root`."""
+
+    def listed(self, root: Path, split: str) -> Dataset:
+        """As `load`, without looking whether the pictures are there."""
 
 
-DATASETS: dict[str, Source] = {"cvusa": cvusa, "cvact": cvact, "cvtown": cvtown}
+DATASETS: dict[str, Source] = {
+    "cvusa": cvusa,
+    "cvact": cvact,
+    "cvtown": cvtown,
+    "vigor": vigor,
+    "university": university,
+}
 
 
 def load_dataset(name: str, root: Path, split: str) -> Dataset:

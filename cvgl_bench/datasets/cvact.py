@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cvgl_bench.datasets.base import Dataset, Pair, Position, checked, inside
+from cvgl_bench.datasets.base import Dataset, Pair, Position, check, inside
 from cvgl_bench.errors import DataError
 
 SPLITS = {
@@ -36,6 +36,11 @@ def load(root: Path, split: str) -> Dataset:
     Raises:
         DataError: the list is missing or malformed, or pictures are missing.
     """
+    return check(listed(root, split), root)
+
+
+def listed(root: Path, split: str) -> Dataset:
+    """As `load`, without looking whether the pictures are there."""
     source = root / "ACT_data.mat"
     if not source.is_file():
         raise DataError(f"{source} is missing, so {root} is no CVACT folder. {OBTAIN}")
@@ -54,7 +59,7 @@ def load(root: Path, split: str) -> Dataset:
                 position,
             )
         )
-    return checked("cvact", root, pairs)
+    return Dataset("cvact", tuple(pairs))
 
 
 def _selected(source: Path, struct: str, field: str) -> tuple[list[str], list[Position]]:

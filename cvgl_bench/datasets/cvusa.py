@@ -10,7 +10,7 @@ The 8,884 pairs of val-19zl.csv are the set that everyone tests on.
 
 from pathlib import Path
 
-from cvgl_bench.datasets.base import Dataset, Pair, Position, checked, csv_rows, inside
+from cvgl_bench.datasets.base import Dataset, Pair, Position, check, csv_rows, inside
 from cvgl_bench.errors import DataError
 
 SPLITS = {"train": "train-19zl.csv", "val": "val-19zl.csv"}
@@ -28,6 +28,11 @@ def load(root: Path, split: str, name: str = "cvusa") -> Dataset:
     Raises:
         DataError: the list is missing or malformed, or pictures are missing.
     """
+    return check(listed(root, split, name), root)
+
+
+def listed(root: Path, split: str, name: str = "cvusa") -> Dataset:
+    """As `load`, without looking whether the pictures are there."""
     source = root / "splits" / SPLITS[split]
     if not source.is_file():
         raise DataError(f"{source} is missing, so {root} is no {name.upper()} folder. {OBTAIN}")
@@ -38,7 +43,7 @@ def load(root: Path, split: str, name: str = "cvusa") -> Dataset:
             raise DataError(f"{source}, line {number}: two paths were expected, not {row}.")
         aerial, ground = (inside(root, field.strip(), source) for field in row[:2])
         pairs.append(_pair(ground, aerial, positions, f"{source}, line {number}"))
-    return checked(name, root, pairs)
+    return Dataset(name, tuple(pairs))
 
 
 def _pair(ground: Path, aerial: Path, positions: list[list[str]] | None, where: str) -> Pair:

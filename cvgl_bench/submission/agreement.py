@@ -35,7 +35,9 @@ def refuse_contradictions(record: Record, answers: RunAnswers) -> None:
     """Refuse answers that contradict each other.
 
     A query of rank 1 found its own tile, by some margin; any other found another tile, and its own
-    stands no earlier among those that came next than its rank allows.
+    stands no earlier among those that came next than its rank allows. Its own is the one with its
+    id, or the one that the ranks name; of a gallery that is not the queries' own, only the size is
+    known. True references that are tied leave no margin.
 
     Raises:
         RecordError: some do; the sentence names the first query.
@@ -44,16 +46,27 @@ def refuse_contradictions(record: Record, answers: RunAnswers) -> None:
     gallery = set(answers.ids)
     for cell, each in answers.cells.items():
         if each.found is not None:
-            _refuse_found(cell, each, ids, gallery)
+            _refuse_found(cell, each, ids, gallery if each.true is None else None)
+            _refuse_crowd(cell, each, record.data.references)
         if each.margins is not None and record.data.references > 1:
             _refuse_margins(cell, each, each.margins, ids)
 
 
-def _refuse_found(cell: Cell, answers: Answers, ids: _Ids, gallery: set[str]) -> None:
+def _refuse_crowd(cell: Cell, answers: Answers, references: int) -> None:
+    columns = (answers.found, answers.runners_up, answers.true)
+    named = {str(name) for each in columns if each is not None for name in each.flat}
+    if len(named) > references:
+        raise RecordError(
+            f"{cell}: {len(named):,} different references are named; there are {references:,}."
+        )
+
+
+def _refuse_found(cell: Cell, answers: Answers, ids: _Ids, gallery: set[str] | None) -> None:
     found = answers.found
     if found is None:
         return
-    own = found == ids
+    true = ids if answers.true is None else answers.true
+    own = found == true
     _refuse_first(
         cell, ids, own & (answers.ranks > 1), "found its own tile, with a rank that is not 1"
     )
@@ -61,11 +74,11 @@ def _refuse_found(cell: Cell, answers: Answers, ids: _Ids, gallery: set[str]) ->
     listed = found[:, None]
     if answers.runners_up is not None:
         listed = np.concatenate([listed, answers.runners_up], axis=1)
-    if strangers := {str(name) for name in listed.flat} - gallery:
+    if gallery and (strangers := {str(name) for name in listed.flat} - gallery):
         raise RecordError(f"{cell}: the tile '{shown(min(strangers), 80)}' is not in the gallery.")
     doubled = np.array([len(set(row)) < len(row) for row in listed])
     _refuse_first(cell, ids, doubled, "has the same tile twice among those that came first")
-    there = listed == ids[:, None]
+    there = listed == true[:, None]
     place = np.where(there.any(axis=1), there.argmax(axis=1) + 1, listed.shape[1] + 1)
     _refuse_first(cell, ids, answers.ranks < place, "has its own tile later than its rank")
 
@@ -74,7 +87,7 @@ def _refuse_margins(cell: Cell, answers: Answers, margins: NDArray[np.float32], 
     with np.errstate(invalid="ignore"):
         none = ~(margins <= _WIDEST_MARGIN)
     _refuse_first(cell, ids, none, "has a margin that no two similarities have")
-    flat = (margins == 0) & (answers.ranks == 1)
+    flat = (margins == 0) & (answers.ranks == 1) & (answers.precision is None)
     _refuse_first(cell, ids, flat, "has rank 1 with a margin of 0, which is a tie")
 
 

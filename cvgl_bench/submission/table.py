@@ -43,6 +43,9 @@ _OPTIONAL: Final = {
     "found_3": pa.string(),
     "found_4": pa.string(),
     "found_5": pa.string(),
+    "true": pa.string(),
+    "shows_place": pa.bool_(),
+    "precision": pa.float64(),
 }
 _TYPES: Final = _REQUIRED | _OPTIONAL
 _ENCODINGS: Final = {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY", "BIT_PACKED"}

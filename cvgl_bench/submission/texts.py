@@ -175,6 +175,8 @@ def _free_texts(record: Record) -> Iterator[tuple[str, str, int]]:
     yield "model.remarks", record.model.remarks, LONGEST["remarks"]
     for name, text in record.environment.items():
         yield f"environment.{name}", text, LONGEST["environment"]
+    if record.cost is not None:
+        yield "cost.device_name", record.cost.device_name, LONGEST["environment"]
 
 
 def refuse_date(record: Record, today: datetime.date) -> None:
