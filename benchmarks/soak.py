@@ -29,6 +29,7 @@ from pathlib import Path
 from PIL import Image
 
 from cvgl_bench.datasets import load_dataset
+from cvgl_bench.errors import CvglBenchError
 from cvgl_bench.files import sha256
 from cvgl_bench.generation import Plan, generate, make_plan
 from cvgl_bench.manifest import MANIFEST
@@ -46,6 +47,7 @@ class Soak:
     kill_every: float
     images: int = 0
     kills: int = 0
+    given_up: int = 0
     rounds: int = 0
     start: float = field(default_factory=time.monotonic)
     driver: list[float] = field(default_factory=list)
@@ -112,8 +114,20 @@ def write_data(folder: Path, queries: int) -> Path:
 
 
 def make(plan: Plan, out: Path, soak: Soak, workers: int) -> str:
-    """Make the set, check every picture, clear it away; returns the manifest's hash."""
-    generate(plan, out, workers=workers, progress=soak.count)
+    """Make the set, check every picture, clear it away; returns the manifest's hash.
+
+    A unit whose worker was killed four times ends a run; then the same run is begun again.
+    """
+    while True:
+        try:
+            generate(plan, out, workers=workers, progress=soak.count)
+            break
+        except CvglBenchError as error:
+            if "was given up" not in str(error):
+                raise
+            # What the message asks for: the same command again.
+            soak.given_up += 1
+            print(error, flush=True)
     faults = verify(out)
     if faults:
         sys.exit(f"{len(faults)} faults, the first: {faults[0].kind} {faults[0].path}")
@@ -169,7 +183,8 @@ def main() -> None:
                 thread.join()
     print(
         f"{soak.rounds} rounds, {soak.images:,} images and {soak.kills} kills in "
-        f"{soak.minutes:.0f} minutes: all bytes are those of an undisturbed run; {judge(soak)}."
+        f"{soak.minutes:.0f} minutes, {soak.given_up} runs begun again: all bytes are those of an "
+        f"undisturbed run; {judge(soak)}."
     )
 
 

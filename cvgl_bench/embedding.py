@@ -6,48 +6,25 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cvgl_bench.batch_size import BatchSize, OutOfMemoryError, memory_errors
 from cvgl_bench.errors import DataError, ModelError, unknown
 from cvgl_bench.models.adapter import Adapter, Side
 from cvgl_bench.ranking import UNIT_TOLERANCE
 
 Device = Literal["cpu", "cuda", "auto"]
+Precision = Literal["float32", "bfloat16"]
+Item = TypeVar("Item")
+# How far from 1 a length may be that was normalised in bfloat16, of 8 bits.
+_ROUNDING = 2**-7
 _Batch = list[NDArray[np.uint8]]
 Encoder = Callable[[Tensor], Tensor]
-# How torch's allocators word it where they raise a plain RuntimeError.
-_NO_MEMORY = (
-    "DefaultCPUAllocator: can't allocate memory",
-    "DefaultCPUAllocator: not enough memory",
-    "CUDA error: out of memory",
-)
-
-
-class _OutOfMemoryError(Exception):
-    """A batch did not fit; another size may."""
-
-
-class BatchSize:
-    """How many pictures go through a model at once: fewer, once its memory was too short for them.
-
-    Attributes:
-        asked: what was asked for.
-        now: what is tried now, at least 1.
-    """
-
-    def __init__(self, asked: int) -> None:
-        if asked < 1:
-            raise ModelError(f"a batch holds at least one image, not {asked}.")
-        self.asked = self.now = asked
-
-    def halve(self, failed: int) -> None:
-        """Go on with half of the number that failed."""
-        self.now = max(1, failed // 2)
 
 
 def embed(
@@ -58,29 +35,21 @@ def embed(
     device: Device = "cpu",
     batch_size: int = 32,
     fov_degrees: float = 360.0,
+    precision: Precision = "float32",
 ) -> NDArray[np.float32]:
     """Embed images in their order; returns (N, D) float32 of unit length.
 
     See `embed_batches`, whose arguments and errors these are.
     """
-    size = BatchSize(batch_size)
-    return np.concatenate(
-        list(
-            embed_batches(
-                adapter, images, side=side, device=device, size=size, fov_degrees=fov_degrees
-            )
-        )
-    )
+    encoding = Encoding(adapter, side, resolve_device(device), fov_degrees, precision)
+    return np.concatenate(list(embed_batches(encoding, images, size=BatchSize(batch_size))))
 
 
 def embed_batches(
-    adapter: Adapter,
+    encoding: "Encoding",
     images: Iterable[NDArray[np.uint8]],
     *,
-    side: Side,
-    device: Device = "cpu",
     size: BatchSize,
-    fov_degrees: float = 360.0,
     clock: Callable[[float], None] = lambda _: None,
 ) -> Generator[NDArray[np.float32], None, None]:
     """Embed images in their order, and yield their rows, (B, D) float32 of unit length.
@@ -91,51 +60,127 @@ def embed_batches(
     memory is too short for a batch, its half is tried, down to one image, and kept to.
 
     Args:
-        adapter: the model.
+        encoding: the encoder.
         images: RGB, (H, W, 3) uint8 each.
-        side: which encoder sees them.
-        device: where the model runs; "auto" is CUDA if there is one, else the processor.
         size: the most images in a batch. It changes nothing but rounding and memory.
-        fov_degrees: how much of the panorama ground images show, in (0, 360]; passed on to an
-            adapter that wants it, see `is_told_fov`.
         clock: told how many seconds the encoder took for each batch, its transfer to and from the
             device included, reading and rendering not.
 
     Raises:
-        ModelError: an argument makes no sense, the device is absent, memory is too short for one
-            image, or the model returned something else than finite rows of unit length, one an
-            image, of one width throughout.
+        ModelError: memory is too short for one image, or the model returned something else than
+            finite rows of unit length, one an image, of one width throughout.
         DataError: there is no image at all, or one is not (H, W, 3) uint8.
     """
-    if side not in ("ground", "aerial"):
-        raise ModelError(unknown("side", side, ["ground", "aerial"]))
-    if not 0 < fov_degrees <= 360:
-        raise ModelError(f"a field of view lies in (0, 360] degrees, not {fov_degrees:g}.")
-    place = resolve_device(device)
-    prepare(adapter, place)
-    encode = encoder_of(adapter, side, fov_degrees)
-    who = f"{adapter.name} ({side})"
-    done, width = 0, None
-    with closing(_one_ahead(_batches(images, size.asked))) as batches:
+    with closing(one_ahead(in_batches(images, size.asked))) as batches:
         for batch in batches:
             first = 0
             while first < len(batch):
                 part = batch[first : first + size.now]
                 start = time.perf_counter()
                 try:
-                    rows = _encoded(encode, part, place, who, done)
-                except _OutOfMemoryError:
-                    _make_smaller(size, part, who, done)
+                    rows = encoding.encode(partial(as_floats, part, encoding.place))
+                    found = encoding.checked(rows, len(part))
+                except OutOfMemoryError:
+                    size.make_smaller(len(part), part[0].shape[:2], encoding.who, encoding.done)
                     continue
-                _check(rows, who, done, len(part), width)
-                # A copy, because a model may hand out the same buffer again and again.
-                found = np.array(rows.numpy())
                 clock(time.perf_counter() - start)
-                width = found.shape[1]
-                first, done = first + len(part), done + len(part)
+                first += len(part)
                 yield found
-    if not done:
-        raise DataError(f"there is not one {side} image to embed.")
+    if not encoding.done:
+        raise DataError(f"there is not one {encoding.side} image to embed.")
+
+
+class Encoding:
+    """One encoder of a model on its device: pictures in, checked rows out.
+
+    Args:
+        adapter: the model.
+        side: which encoder.
+        place: where it runs.
+        fov_degrees: how much of the panorama ground images show, in (0, 360]; passed on to an
+            adapter that wants it, see `is_told_fov`.
+        precision: of the arithmetic; "bfloat16" is torch's autocast.
+
+    Attributes:
+        who: model and side, for messages.
+        done: how many images were checked so far.
+
+    Raises:
+        ModelError: an argument makes no sense.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        side: Side,
+        place: torch.device,
+        fov_degrees: float = 360.0,
+        precision: Precision = "float32",
+    ) -> None:
+        if side not in ("ground", "aerial"):
+            raise ModelError(unknown("side", side, ["ground", "aerial"]))
+        if not 0 < fov_degrees <= 360:
+            raise ModelError(f"a field of view lies in (0, 360] degrees, not {fov_degrees:g}.")
+        if precision not in ("float32", "bfloat16"):
+            raise ModelError(unknown("precision", precision, ["float32", "bfloat16"]))
+        prepare(adapter, place)
+        self.side, self.place, self.done = side, place, 0
+        self.who = f"{adapter.name} ({side})"
+        self._encode = encoder_of(adapter, side, fov_degrees)
+        self._in_16_bits = precision == "bfloat16"
+        self._width: int | None = None
+
+    def encode(self, make: Callable[[], Tensor]) -> Tensor:
+        """What the model makes of images: its rows, on its device and not yet checked.
+
+        Args:
+            make: gives the images, (B, 3, H, W) in 0..1, on the device.
+
+        Raises:
+            OutOfMemoryError: they do not fit.
+            ModelError: the model failed.
+        """
+        with memory_errors(), torch.inference_mode():
+            images = make()
+        try:
+            with (
+                memory_errors(),
+                torch.inference_mode(),
+                torch.autocast(self.place.type, torch.bfloat16, enabled=self._in_16_bits),
+            ):
+                return self._encode(images)
+        except (ModelError, OutOfMemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise ModelError(
+                f"{self.who} failed at images {self.done} to {self.done + len(images) - 1}: "
+                f"{type(error).__name__}: {error} (cvgl-bench --traceback ... shows where)"
+            ) from error
+
+    def checked(self, rows: Tensor, count: int) -> NDArray[np.float32]:
+        """Check the rows of the next images, and bring them to the host, (B, D) float32.
+
+        Raises:
+            OutOfMemoryError: they do not fit.
+            ModelError: they are not finite, of unit length, one an image, as wide as those before.
+        """
+        if isinstance(rows, Tensor) and rows.is_floating_point():
+            with memory_errors():
+                rows = rows.detach().float().cpu()
+        if self._in_16_bits and isinstance(rows, Tensor) and rows.ndim == 2:
+            rows = _of_unit_length(rows)
+        _check(rows, self.who, self.done, count, self._width)
+        # A copy, because a model may hand out the same buffer again and again.
+        found = np.array(rows.numpy())
+        self._width = found.shape[1]
+        self.done += count
+        return found
+
+
+def _of_unit_length(rows: Tensor) -> Tensor:
+    """Give rows unit length that have it but for the rounding of 16 bits; leave others alone."""
+    lengths = rows.norm(dim=1, keepdim=True)
+    return torch.where((lengths - 1).abs() < _ROUNDING, rows / lengths, rows)
 
 
 def prepare(adapter: Adapter, place: torch.device) -> None:
@@ -164,44 +209,6 @@ def encoder_of(adapter: Adapter, side: Side, fov_degrees: float) -> Encoder:
     return partial(cast("Any", adapter).encode_ground, fov_degrees=fov_degrees)
 
 
-def _encoded(encode: Encoder, batch: _Batch, place: torch.device, who: str, done: int) -> Tensor:
-    """What a model makes of a batch, on the processor."""
-    try:
-        with torch.inference_mode():
-            rows = encode(as_floats(batch, place))
-            # The copy back belongs to the batch's time, and may lack memory as well. What is no
-            # such tensor goes on as it is, to be named by `_check`.
-            floats = isinstance(rows, Tensor) and rows.is_floating_point()
-            return rows.float().cpu() if floats else rows
-    except ModelError:
-        raise
-    except (Exception, SystemExit) as error:
-        if is_out_of_memory(error):
-            raise _OutOfMemoryError from error
-        raise ModelError(
-            f"{who} failed at images {done} to {done + len(batch) - 1}: "
-            f"{type(error).__name__}: {error} (cvgl-bench --traceback ... shows where)"
-        ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device or the machine had no memory left."""
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
-
-
-def _make_smaller(size: BatchSize, batch: _Batch, who: str, done: int) -> None:
-    """Halve the batches after one that did not fit."""
-    height, width = batch[0].shape[:2]
-    if len(batch) == 1:
-        raise ModelError(
-            f"{who} ran out of memory at image {done}, alone in its batch ({width} x {height} "
-            "pixels). Use a machine or --device with more memory, or a smaller model."
-        )
-    size.halve(len(batch))
-
-
 def resolve_device(name: Device) -> torch.device:
     """Return the device by that name.
 
@@ -220,7 +227,8 @@ def resolve_device(name: Device) -> torch.device:
     return torch.device(name)
 
 
-def _batches(images: Iterable[NDArray[np.uint8]], batch_size: int) -> Iterator[_Batch]:
+def in_batches(images: Iterable[NDArray[np.uint8]], batch_size: int) -> Iterator[_Batch]:
+    """Batches of consecutive images of one size."""
     batch: _Batch = []
     for index, image in enumerate(images):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -238,12 +246,13 @@ def _batches(images: Iterable[NDArray[np.uint8]], batch_size: int) -> Iterator[_
         yield batch
 
 
-def _one_ahead(batches: Iterator[_Batch]) -> Generator[_Batch, None, None]:
+def one_ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
+    """The same items, each made in a thread while the one before it is worked on."""
     with ThreadPoolExecutor(max_workers=1) as reader:
-        upcoming = reader.submit(next, batches, None)
-        while (batch := upcoming.result()) is not None:
-            upcoming = reader.submit(next, batches, None)
-            yield batch
+        upcoming = reader.submit(next, items, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = reader.submit(next, items, None)
+            yield item
 
 
 def as_floats(batch: Sequence[NDArray[np.uint8]], device: torch.device) -> Tensor:

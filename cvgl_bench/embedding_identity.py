@@ -56,16 +56,13 @@ class Unit:
         cell: which; None for the gallery.
         rows: how many pictures.
         identity: of what.
+        side: which encoder sees them.
     """
 
     cell: Cell | None
     rows: int
     identity: Identity
-
-    @property
-    def side(self) -> Side:
-        """Which encoder sees them."""
-        return "aerial" if self.cell is None else "ground"
+    side: Side
 
     @property
     def is_reusable(self) -> bool:
@@ -90,7 +87,7 @@ class Sources:
     @cached_property
     def tiles(self) -> tuple[str, ...]:
         """SHA-256 of each reference, in the data set's order."""
-        return _hashes([pair.aerial for pair in self.job.dataset.pairs])
+        return _hashes([one.picture for one in self.job.dataset.references])
 
     @cached_property
     def panoramas(self) -> tuple[str, ...]:
@@ -115,6 +112,11 @@ def is_rendered(pictures: Pictures, cell: Cell) -> bool:
     return isinstance(pictures, RenderedPictures)
 
 
+def corrupted_on_device(pictures: Pictures) -> bool:
+    """Whether what is rendered is corrupted by `corruptions.gpu`."""
+    return isinstance(pictures, RenderedPictures) and pictures.corrupt_on == "device"
+
+
 def plan_units(job: "Evaluation", sources: Sources) -> list[Unit]:
     """The gallery and every cell, in the order of an evaluation.
 
@@ -125,12 +127,16 @@ def plan_units(job: "Evaluation", sources: Sources) -> list[Unit]:
     model = model_identity(job.adapter)
     codec = f"{job.suite.codec} {CODECS[job.suite.codec].version}"
     tiles = {"codec": codec, "files": _of(sources.tiles)}
-    gallery = _identity(model, tiles, {"side": "aerial"})
-    units = [Unit(None, len(job.dataset.pairs), gallery)]
+    # What is as it always was is not named, so that arrays of before are known again.
+    precise = {} if job.precision == "float32" else {"precision": job.precision}
+    asking = job.dataset.query_side
+    searched: Side = "aerial" if asking == "ground" else "ground"
+    gallery = _identity(model, tiles, {"side": searched} | precise)
+    units = [Unit(None, len(job.dataset.references), gallery, searched)]
     for cell in job.cells:
-        told = {"side": "ground", "fov_degrees": parse_view(cell.view).fov_degrees}
-        identity = _identity(model, _images(job, sources, cell, codec), told)
-        units.append(Unit(cell, len(job.pictures.queries), identity))
+        told = {"side": asking, "fov_degrees": parse_view(cell.view).fov_degrees}
+        identity = _identity(model, _images(job, sources, cell, codec), told | precise)
+        units.append(Unit(cell, len(job.pictures.queries), identity, asking))
     return units
 
 
@@ -149,7 +155,8 @@ def _images(job: "Evaluation", sources: Sources, cell: Cell, codec: str) -> Iden
     if cell.corruption == CLEAN and cell.view == FULL.name:
         return {"codec": codec, "files": _of(sources.panoramas)}
     ids = [pair.id for pair in job.pictures.queries]
-    return {
+    on_device = {"corrupted_on": "device"} if corrupted_on_device(job.pictures) else {}
+    return on_device | {
         "codec": codec,
         "cell": cell.model_dump(),
         "dataset": job.dataset.name,
@@ -197,18 +204,28 @@ def images_of(job: "Evaluation", unit: Unit, hashes: Sequence[str] | None) -> It
             return
         for pair, digest, image in zip(job.pictures.queries, hashes, images, strict=True):
             # Read again after it was rendered: a file that changes between the two is noticed.
-            _must_be(pair.ground, read(pair.ground), digest)
+            must_be(pair.ground, sha256(read(pair.ground)), digest)
             yield image
         return
     codec = CODECS[job.suite.codec]
-    for pair, digest in zip(job.dataset.pairs, hashes or (), strict=True):
-        data = read(pair.aerial)
-        _must_be(pair.aerial, data, digest)
-        yield decode(data, str(pair.aerial), codec)
+    for one, digest in zip(job.dataset.references, hashes or (), strict=True):
+        data = read(one.picture)
+        must_be(one.picture, sha256(data), digest)
+        yield decode(data, str(one.picture), codec)
 
 
-def _must_be(path: Path, data: bytes, digest: str) -> None:
-    if sha256(data) != digest:
+def must_be(path: Path, found: str, digest: str) -> None:
+    """Refuse a file that is not the one that was hashed.
+
+    Args:
+        path: which.
+        found: its hash now.
+        digest: its hash then.
+
+    Raises:
+        DataError: they differ.
+    """
+    if found != digest:
         raise DataError(
             f"{path} has changed since this run began. Put the picture back, or run the same "
             "command again to embed what is there now."

@@ -4,63 +4,38 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cvgl_bench.embedding import BatchSize, Device, embed_batches
-from cvgl_bench.embedding_identity import Sources, Unit, images_of, key_of
+from cvgl_bench.batch_size import BatchSize
+from cvgl_bench.elsewhere import Elsewhere
+from cvgl_bench.embedding import Device, Encoding, embed_batches, resolve_device
+from cvgl_bench.embedding_identity import (
+    Sources,
+    Unit,
+    corrupted_on_device,
+    images_of,
+    is_rendered,
+    key_of,
+)
 from cvgl_bench.embedding_store import ArrayPage, EmbeddingStore
 from cvgl_bench.errors import DataError, ModelError
 from cvgl_bench.executors import Progress, no_progress
 from cvgl_bench.models.adapter import Side
+from cvgl_bench.pieces import Pieces
 from cvgl_bench.scoring import Resources
+from cvgl_bench.streaming import Stream
+from cvgl_bench.suite import CLEAN
 
 if TYPE_CHECKING:
     from cvgl_bench.evaluation import Evaluation
 
 Image = NDArray[np.uint8]
 Rows = NDArray[np.float32]
-Task = tuple[Unit, tuple[str, ...] | None]
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """A unit's embeddings that were made elsewhere.
-
-    Attributes:
-        unit: of what.
-        rows: (N, D), unit length.
-        seconds: what the encoder took.
-        environment: versions and device, where it was made.
-        batch_size: pictures at a time for which there was memory.
-    """
-
-    unit: Unit
-    rows: Rows
-    seconds: float
-    environment: dict[str, str]
-    batch_size: int
-
-
-class Elsewhere(Protocol):
-    """Other processes or machines that embed."""
-
-    def embed(
-        self, job: "Evaluation", tasks: Sequence[Task], *, batch_size: int, max_memory: int | None
-    ) -> Iterator[Embedded]:
-        """Embed units, and yield them as they come.
-
-        Args:
-            job: the evaluation.
-            tasks: units, each with what its files must be.
-            batch_size: pictures at a time.
-            max_memory: bytes, see `Scale`.
-
-        Raises:
-            CvglBenchError: a unit cannot be embedded.
-        """
+PIECES = "pieces"
+CORRUPTED_ON = "corrupted_on"
 
 
 def say_nothing(sentence: str) -> None:
@@ -74,17 +49,20 @@ class Scale:
 
     Attributes:
         cache: a folder of arrays that several runs share; None for none.
-        max_memory: bytes for the embeddings of the gallery and of one cell, and for their
-            similarities, see `scoring.Resources`; None sets no bound. A model's own memory, and
-            that of the pictures of two batches, come on top.
+        max_memory: bytes for pictures that are rendered, see `streaming.Stream`, and afterwards for
+            the embeddings of the gallery and of one cell and their similarities, see
+            `scoring.Resources`; None sets no bound. A model's own memory, and that of two batches
+            of a set's pictures, come on top.
         tell: told what a user should know, a sentence at a time.
         elsewhere: what embeds; None embeds here.
+        with_cost: measure what the model costs before scoring; not if it runs elsewhere.
     """
 
     cache: Path | None = None
     max_memory: int | None = None
     tell: Callable[[str], object] = say_nothing
     elsewhere: Elsewhere | None = None
+    with_cost: bool = False
 
 
 @dataclass
@@ -132,8 +110,12 @@ class Embedder:
             progress(unit.rows)
         left = [unit for unit in left if unit not in known]
         if self.scale.elsewhere is None:
+            rendered = [unit for unit in left if self._is_rendered(unit)]
             for unit in left:
-                self._embed_here(unit, progress)
+                if unit not in rendered:
+                    self._embed_here(unit, progress)
+            if rendered:
+                self._embed_stream(rendered, progress)
         elif left:
             self._embed_elsewhere(self.scale.elsewhere, left, progress)
         if self.size.now < self.size.asked:
@@ -183,27 +165,58 @@ class Embedder:
         self._pages[key_of(unit.identity)] = page
         return True
 
+    def _is_rendered(self, unit: Unit) -> bool:
+        return unit.cell is not None and is_rendered(self.job.pictures, unit.cell)
+
+    def _environment(self, unit: Unit) -> dict[str, str]:
+        """Versions and device, and what corrupted a cell's pictures if that was done here."""
+        if unit.cell is None or unit.cell.corruption == CLEAN or not self._is_rendered(unit):
+            return self.environment
+        on_device = corrupted_on_device(self.job.pictures)
+        return self.environment | {CORRUPTED_ON: self.device if on_device else "cpu"}
+
     def _embed_here(self, unit: Unit, progress: Progress) -> None:
         seconds: list[float] = []
-        rows = embed_batches(
-            self.job.adapter,
-            _counted(images_of(self.job, unit, self.sources.of(unit)), progress),
-            side=unit.side,
-            device=self.device,
-            size=self.size,
-            fov_degrees=unit.fov_degrees,
-            clock=seconds.append,
-        )
-        with closing(rows):
+        how = unit.side, resolve_device(self.device), unit.fov_degrees, self.job.precision
+        encoding = Encoding(self.job.adapter, *how)
+        images = _counted(images_of(self.job, unit, self.sources.of(unit)), progress)
+        with closing(embed_batches(encoding, images, size=self.size, clock=seconds.append)) as rows:
             self._write(unit, rows, seconds, self.environment)
+
+    def _embed_stream(self, units: Sequence[Unit], progress: Progress) -> None:
+        """Embed cells that are rendered, a piece of all at a time, and join each cell's pieces."""
+        stream = Stream(
+            self.job,
+            self.sources.panoramas,
+            resolve_device(self.device),
+            self.size,
+            self.scale.max_memory,
+            self._check_width,
+        )
+        # Their hashes are looked at when they are read, so they need not be safe on the disk.
+        store = EmbeddingStore(self.store.folder / PIECES, durable=False)
+        pieces = Pieces(
+            store,
+            stream.spans,
+            self._look_up,
+            lambda unit, rows, seconds, where: self._write(unit, rows, [seconds], where),
+            self._environment,
+        )
+        pieces.fill(stream, units, progress)
 
     def _embed_elsewhere(
         self, elsewhere: Elsewhere, units: Sequence[Unit], progress: Progress
     ) -> None:
+        if corrupted_on_device(self.job.pictures):
+            raise ModelError(
+                "pictures are corrupted on a device only where this command runs: use --corrupt-on "
+                "cpu with --executor ray."
+            )
         tasks = [(unit, self.sources.of(unit)) for unit in units]
         asked, bound = self.size.asked, self.scale.max_memory
         for made in elsewhere.embed(self.job, tasks, batch_size=asked, max_memory=bound):
-            self._write(made.unit, iter([made.rows]), [made.seconds], made.environment)
+            environment = self._environment(made.unit) | made.environment
+            self._write(made.unit, iter([made.rows]), [made.seconds], environment)
             self.size.now = min(self.size.now, made.batch_size)
             progress(made.unit.rows)
 
@@ -259,7 +272,7 @@ def refuse_too_wide(job: "Evaluation", width: int, max_memory: int | None) -> No
     Raises:
         RecordError: they could not; says what would do.
     """
-    sizes = len(job.pictures.queries), len(job.dataset.pairs)
+    sizes = len(job.pictures.queries), len(job.dataset.references)
     Resources(max_memory).for_ranking(*sizes, width)
 
 

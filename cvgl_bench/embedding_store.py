@@ -57,9 +57,16 @@ class ArrayPage(BaseModel):
 
 @dataclass(frozen=True)
 class EmbeddingStore:
-    """A folder of finished arrays."""
+    """A folder of finished arrays.
+
+    Attributes:
+        folder: which.
+        durable: whether a file is on the disk before it gets its name, so that a machine that loses
+            its power leaves none half-written.
+    """
 
     folder: Path
+    durable: bool = True
 
     def array(self, key: str) -> Path:
         """Where the array of a key is."""
@@ -118,7 +125,7 @@ class EmbeddingStore:
                 written.
         """
         path = self.array(key)
-        with _appearing(path) as file:
+        with _appearing(path, durable=self.durable) as file:
             digest = _Digest(file)
             width = done = 0
             for batch in batches:
@@ -136,8 +143,13 @@ class EmbeddingStore:
     def settle(self, page: ArrayPage) -> ArrayPage:
         """Write an array's page, with which it is there; returns it."""
         text = page.model_dump_json(indent=1) + "\n"
-        write_atomically(self.page(key_of(page.identity)), text.encode())
+        write_atomically(self.page(key_of(page.identity)), text.encode(), durable=self.durable)
         return page
+
+    def remove(self, key: str) -> None:
+        """Remove an array, its page first."""
+        for path in (self.page(key), self.array(key)):
+            _remove(path)
 
     def take(self, page: ArrayPage, source: "EmbeddingStore") -> ArrayPage:
         """Take an array over from another store, with its page; returns the page."""
@@ -188,15 +200,16 @@ def _temporary(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write into that gets its name when all is in it and on the disk."""
+def _appearing(path: Path, *, durable: bool) -> Iterator[IO[bytes]]:
+    """A file to write into that gets its name when all is in it and, if durable, on the disk."""
     temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         _remove(temporary)

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cvgl_bench.batch_size import BatchSize
 from cvgl_bench.codec import usable_codec
-from cvgl_bench.datasets import Dataset, load_dataset
-from cvgl_bench.embedding import BatchSize, Device, resolve_device
+from cvgl_bench.cost import Cost
+from cvgl_bench.datasets import Dataset, load_dataset, refuse_views
+from cvgl_bench.embedding import Device, Precision, resolve_device
 from cvgl_bench.embedding_identity import Sources, Unit, key_of, plan_units
 from cvgl_bench.embedding_run import Embedder, Scale
 from cvgl_bench.embedding_store import EmbeddingStore
@@ -22,8 +24,11 @@ from cvgl_bench.evaluation_folder import (
 )
 from cvgl_bench.executors import Progress, no_progress
 from cvgl_bench.folder_lock import WHOLE, Shard, alone_in, finishing, tidy_up
+from cvgl_bench.makers import refuse_codec
+from cvgl_bench.measuring import cost_of
 from cvgl_bench.models.adapter import Adapter
-from cvgl_bench.pictures import Pictures, RenderedPictures, cells_of_set, open_set
+from cvgl_bench.pictures import CorruptOn, Pictures, RenderedPictures, cells_of_set, open_set
+from cvgl_bench.precision import precision_of
 from cvgl_bench.record import Record
 from cvgl_bench.scoring import refuse_another_run
 from cvgl_bench.suite import Cell, Suite, check_size
@@ -31,6 +36,22 @@ from cvgl_bench.suite import Cell, Suite, check_size
 __all__ = ["Evaluation", "evaluate", "evaluate_shard", "model_card", "plan_evaluation"]
 
 _ALONE = Scale()
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Where and how exactly pictures and embeddings are computed.
+
+    Attributes:
+        corrupt_on: who corrupts what is rendered on the fly: the processor, or the model's device.
+        precision: of the model, "float32", or "bfloat16" by torch's autocast.
+    """
+
+    corrupt_on: CorruptOn = "cpu"
+    precision: Precision = "float32"
+
+
+_PLAIN = Arithmetic()
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,7 @@ class Evaluation:
         pictures: where the queries come from.
         cells: which cells to score.
         adapter: the model.
+        precision: of its arithmetic.
     """
 
     suite: Suite
@@ -50,6 +72,7 @@ class Evaluation:
     pictures: Pictures
     cells: Sequence[Cell]
     adapter: Adapter
+    precision: Precision = "float32"
 
 
 def plan_evaluation(
@@ -60,6 +83,7 @@ def plan_evaluation(
     set_folder: Path | None = None,
     cells: Sequence[Cell] | None = None,
     partial: bool = False,
+    arithmetic: Arithmetic = _PLAIN,
 ) -> Evaluation:
     """Plan an evaluation, and refuse what would not compare.
 
@@ -70,6 +94,7 @@ def plan_evaluation(
         set_folder: a generated set; None renders the pictures on the fly.
         cells: which cells; all that the set (or, on the fly, the suite) has if None.
         partial: the user has said that fewer or other pictures are meant.
+        arithmetic: where and how exactly pictures and embeddings are computed.
 
     Raises:
         CvglBenchError: data, set or counts are not the suite's, its codec is not installed, or the
@@ -79,14 +104,19 @@ def plan_evaluation(
     dataset = load_dataset(suite.dataset, data, suite.split)
     pictures: Pictures
     if set_folder is None:
-        pictures = RenderedPictures(suite, dataset.name, dataset.pairs)
+        if arithmetic.corrupt_on == "device":
+            refuse_codec(suite)
+        pictures = RenderedPictures(
+            suite, dataset.name, dataset.pairs, corrupt_on=arithmetic.corrupt_on
+        )
         chosen = suite.cells if cells is None else tuple(cells)
     else:
         opened = open_set(set_folder, suite, dataset)
         pictures, chosen = opened, cells_of_set(opened, cells)
-    check_size(suite, len(pictures.queries), len(dataset.pairs), partial=partial)
+    refuse_views(dataset, (cell.view for cell in chosen))
+    check_size(suite, len(pictures.queries), len(dataset.references), partial=partial)
     model_card(adapter)
-    return Evaluation(suite, dataset, pictures, chosen, adapter)
+    return Evaluation(suite, dataset, pictures, chosen, adapter, arithmetic.precision)
 
 
 def evaluate(
@@ -118,7 +148,7 @@ def evaluate(
     with alone_in(out):
         embedder, units = _prepare(job, out, device, batch_size, scale)
         embedder.embed(units, progress)
-        return finish(embedder, units, out)
+        return finish(embedder, units, out, _cost(embedder))
 
 
 def evaluate_shard(
@@ -159,7 +189,7 @@ def evaluate_shard(
             with finishing(out):
                 record = already_finished(embedder, units, out)
                 if record is None and embedder.has_all(units):
-                    record = finish(embedder, units, out)
+                    record = finish(embedder, units, out, _cost(embedder))
     if record is not None:
         tidy_up(out)
     return record
@@ -185,7 +215,16 @@ def _prepare(
             "model than now, and are not used."
         )
     on: Device = "cuda" if place.type == "cuda" else "cpu"
-    return Embedder(job, sources, store, on, environment_of(on), size, scale), units
+    environment = environment_of(on) | precision_of(job, on, size)
+    return Embedder(job, sources, store, on, environment, size, scale), units
+
+
+def _cost(embedder: Embedder) -> Cost | None:
+    """What the model costs here, if that is asked for and it runs here."""
+    scale = embedder.scale
+    if not scale.with_cost or scale.elsewhere is not None:
+        return None
+    return cost_of(embedder.job, embedder.device, embedder.size.now, scale.tell)
 
 
 def _nameless(job: Evaluation) -> str:

@@ -10,19 +10,21 @@ import platform
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cvgl_bench import __version__
-from cvgl_bench.datasets import Position
+from cvgl_bench.cost import Cost
+from cvgl_bench.datasets import Gallery, Position
 from cvgl_bench.embedding_identity import Unit, key_of
 from cvgl_bench.embedding_run import Embedder
 from cvgl_bench.embedding_store import ArrayPage, EmbeddingStore, link
 from cvgl_bench.errors import DataError, ModelError, RecordError, first_fault
 from cvgl_bench.files import read, sha256, write_atomically
 from cvgl_bench.models.adapter import Adapter
+from cvgl_bench.pieces import side_by_side
 from cvgl_bench.record import DataCard, ModelCard, Provenance, Record, read_record
 from cvgl_bench.scoring import (
     EMBEDDINGS,
@@ -74,7 +76,7 @@ def claim(store: EmbeddingStore, job: "Evaluation") -> None:
         suite=job.suite.label,
         fingerprint=job.suite.fingerprint,
         queries=len(job.pictures.queries),
-        references=len(job.dataset.pairs),
+        references=len(job.dataset.references),
     )
     folder = store.folder
     path = folder / _OWNER
@@ -94,8 +96,16 @@ def claim(store: EmbeddingStore, job: "Evaluation") -> None:
         )
 
 
-def finish(embedder: Embedder, units: Sequence[Unit], out: Path) -> Record:
+def finish(
+    embedder: Embedder, units: Sequence[Unit], out: Path, cost: Cost | None = None
+) -> Record:
     """Score the arrays of an unfinished run and put them in their place.
+
+    Args:
+        embedder: whose arrays they are.
+        units: all of them.
+        out: the run's folder.
+        cost: of the model, if it was measured.
 
     Raises:
         CvglBenchError: an array is missing or damaged, or they cannot be scored.
@@ -117,17 +127,18 @@ def finish(embedder: Embedder, units: Sequence[Unit], out: Path) -> Record:
         CellFile(cell=cell, file=name) for cell, name in zip(job.cells, names[1:], strict=True)
     ]
     gallery = sha256("\n".join(embedder.sources.tiles).encode())
-    pairs, queries = job.dataset.pairs, job.pictures.queries
+    references, queries = job.dataset.references, job.pictures.queries
     index = EmbeddingsIndex(
         provenance=provenance_of(job, gallery, _environment(whole)),
         query_ids=tuple(pair.id for pair in queries),
-        reference_ids=tuple(pair.id for pair in pairs),
+        reference_ids=tuple(one.id for one in references),
         files=tuple(files),
         query_positions=_positions(pair.ground_position for pair in queries),
-        reference_positions=_positions(pair.aerial_position for pair in pairs),
+        reference_positions=_positions(one.position for one in references),
+        **_relations(job.dataset.gallery, [pair.id for pair in queries]),
     )
     write_index(scored, index)
-    record = score(scored, out, Resources(embedder.scale.max_memory, embedder.device))
+    record = score(scored, out, Resources(embedder.scale.max_memory, embedder.device), cost)
     shutil.rmtree(out / EMBEDDINGS, ignore_errors=True)
     scored.rename(out / EMBEDDINGS)
     shutil.rmtree(store.folder, ignore_errors=True)
@@ -172,7 +183,7 @@ def provenance_of(
         model=model_card(job.adapter),
         data=DataCard(
             queries=len(job.pictures.queries),
-            references=len(job.dataset.pairs),
+            references=len(job.dataset.references),
             ids_sha256=job.dataset.ids_sha256,
             gallery_sha256=gallery_sha256,
             manifest_sha256=job.pictures.manifest_sha256,
@@ -222,10 +233,7 @@ def environment_of(device: str) -> dict[str, str]:
 
 def _environment(pages: Sequence[ArrayPage]) -> dict[str, str]:
     """Where arrays were made, of the gallery first: what differs stands side by side."""
-    joined = {
-        name: ", ".join(dict.fromkeys(page.environment.get(name, "") for page in pages))
-        for name in dict.fromkeys(name for page in pages for name in page.environment)
-    }
+    joined = side_by_side([page.environment for page in pages])
     cells = pages[1:]
     timed = [page for page in cells if not page.cached]
     if timed:
@@ -238,6 +246,17 @@ def _environment(pages: Sequence[ArrayPage]) -> dict[str, str]:
 
 def _file_name(number: int, cell: Cell) -> str:
     return f"{number:03d}-{cell.view}-{cell.corruption}-{cell.severity}.npy"
+
+
+def _relations(gallery: Gallery | None, queries: Sequence[str]) -> dict[str, Any]:
+    """What the references are to the queries, as `EmbeddingsIndex` has it."""
+    if gallery is None:
+        return {}
+    semi = gallery.semi_positive
+    return {
+        "true_references": tuple(gallery.true[query] for query in queries),
+        "semi_positives": None if semi is None else tuple(semi[query] for query in queries),
+    }
 
 
 def _positions(places: Iterable[Position | None]) -> Positions | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from cvgl_bench.rendering import plan_output, read_source, render
 from cvgl_bench.suite import CLEAN, Cell, Suite
 
 Image = NDArray[np.uint8]
+CorruptOn = Literal["cpu", "device"]
 
 
 class Pictures(Protocol):
@@ -39,12 +40,22 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class RenderedPictures:
-    """Pictures rendered on the fly: the bytes that `generate` would have written, decoded."""
+    """Pictures rendered on the fly: the bytes that `generate` would have written, decoded.
+
+    Attributes:
+        suite: the benchmark.
+        dataset_name: part of every seed.
+        queries: in the order of every cell.
+        manifest_sha256: of no manifest.
+        corrupt_on: where `makers` corrupts them, the model's device or the processor; `images` is
+            the processor's.
+    """
 
     suite: Suite
     dataset_name: str
     queries: Sequence[Pair]
     manifest_sha256: str = ""
+    corrupt_on: CorruptOn = "cpu"
 
     def images(self, cell: Cell) -> Iterator[Image]:
         """Yield each query's picture in a cell, RGB uint8, (H, W, 3)."""
@@ -123,6 +134,19 @@ class SetPictures:
             )
         }
         return [files[pair.id] for pair in self.queries]
+
+
+def rendered_of(pictures: Pictures) -> RenderedPictures:
+    """What renders the pictures that are in no set.
+
+    Raises:
+        TypeError: nothing does.
+    """
+    if isinstance(pictures, SetPictures):
+        return pictures.rendered
+    if isinstance(pictures, RenderedPictures):
+        return pictures
+    raise TypeError(f"{type(pictures).__name__} renders nothing")
 
 
 def open_set(folder: Path, suite: Suite, dataset: Dataset) -> SetPictures:

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cvgl_bench.elsewhere import Embedded, Task
 from cvgl_bench.embedding_identity import images_of
-from cvgl_bench.embedding_run import Embedded, Task, refuse_too_wide
+from cvgl_bench.embedding_run import refuse_too_wide
 from cvgl_bench.errors import ModelError
 from cvgl_bench.executors import Lost, run_on
 from cvgl_bench.ray_executor import import_ray, join, outcome
 
 if TYPE_CHECKING:
     from cvgl_bench.datasets import Dataset
-    from cvgl_bench.embedding import Device
+    from cvgl_bench.embedding import Device, Precision
     from cvgl_bench.evaluation import Evaluation
     from cvgl_bench.pictures import Pictures
     from cvgl_bench.suite import Cell, Suite
@@ -43,7 +44,7 @@ class ModelSource:
 
 @dataclasses.dataclass(frozen=True)
 class RayEmbedding:
-    """Embeds on a Ray cluster, see `embedding_run.Elsewhere`.
+    """Embeds on a Ray cluster, see `elsewhere.Elsewhere`.
 
     Attributes:
         model: where the nodes get it from.
@@ -67,7 +68,7 @@ class RayEmbedding:
                 embedded, or its actors died again and again.
         """
         work = _Work(
-            *(job.suite, job.dataset, job.pictures, job.cells),
+            *(job.suite, job.dataset, job.pictures, job.cells, job.precision),
             *(self.model, batch_size, max_memory),
         )
         crew = _Actors(work, len(tasks), self)
@@ -82,6 +83,7 @@ class _Work:
     dataset: "Dataset"
     pictures: "Pictures"
     cells: Sequence["Cell"]
+    precision: "Precision"
     model: ModelSource
     batch_size: int
     max_memory: int | None
@@ -91,7 +93,7 @@ class Encoder:
     """An actor: a model on one GPU or processor."""
 
     def __init__(self, work: _Work, device: "Device") -> None:
-        from cvgl_bench.embedding import BatchSize
+        from cvgl_bench.batch_size import BatchSize
 
         self._work = work
         self._device = device
@@ -105,7 +107,8 @@ class Encoder:
 
         work = self._work
         adapter = load(work.model.name, work.model.weights)
-        return Evaluation(work.suite, work.dataset, work.pictures, work.cells, adapter)
+        what = work.suite, work.dataset, work.pictures, work.cells
+        return Evaluation(*what, adapter, work.precision)
 
     @cached_property
     def _identity(self) -> dict[str, Any] | None:
@@ -119,7 +122,7 @@ class Encoder:
         Raises:
             CvglBenchError: it cannot be embedded, or the model here is not the driver's.
         """
-        from cvgl_bench.embedding import embed_batches, resolve_device
+        from cvgl_bench.embedding import Encoding, embed_batches, resolve_device
         from cvgl_bench.evaluation_folder import environment_of
 
         unit, hashes = task
@@ -131,18 +134,14 @@ class Encoder:
             )
         seconds: list[float] = []
         parts = []
-        for rows in embed_batches(
-            self._job.adapter,
-            images_of(self._job, unit, hashes),
-            side=unit.side,
-            device=self._device,
-            size=self._size,
-            fov_degrees=unit.fov_degrees,
-            clock=seconds.append,
-        ):
+        place = resolve_device(self._device)
+        how = unit.side, place, unit.fov_degrees, self._work.precision
+        encoding = Encoding(self._job.adapter, *how)
+        images = images_of(self._job, unit, hashes)
+        for rows in embed_batches(encoding, images, size=self._size, clock=seconds.append):
             refuse_too_wide(self._job, rows.shape[1], self._work.max_memory)
             parts.append(rows)
-        environment = environment_of(str(resolve_device(self._device)))
+        environment = environment_of(str(place))
         return Embedded(unit, np.concatenate(parts), sum(seconds), environment, self._size.now)
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHUNK: Final = 64  # similarities looked at together
-_THREADS: Final[int] = numba.get_num_threads()  # as many as this process may use
+# As many as this process may use. Asking numba itself would start its threads, and reset torch's.
+_THREADS: Final[int] = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
 _ROWS: Final = 16  # fewer are no work for another thread
 _LOWEST: Final = -(2**31)
 # Similarities are put in order by this fraction of one: equal references must not be told apart by

@@ -107,14 +107,22 @@ def crop(panorama: Image, *, heading_degrees: float, fov_degrees: float) -> Imag
     Raises:
         ValueError: the field of view is not in (0, 360] or the heading is not finite.
     """
+    columns = columns_of(panorama.shape[1], heading_degrees, fov_degrees)
+    view: Image = np.take(panorama, columns, axis=1)
+    return view
+
+
+def columns_of(width: int, heading_degrees: float, fov_degrees: float) -> NDArray[np.int64]:
+    """Which columns of a panorama `width` pixels wide a view consists of, from left to right.
+
+    Raises:
+        ValueError: the field of view is not in (0, 360] or the heading is not finite.
+    """
     if not 0 < fov_degrees <= 360 or not np.isfinite(heading_degrees):
         raise ValueError(
             f"a view needs a field of view in (0, 360] and a finite heading, "
             f"not {fov_degrees:g} and {heading_degrees:g} degrees"
         )
-    width = panorama.shape[1]
     columns = view_width(width, fov_degrees)
-    shift = round(width * heading_degrees / 360)
-    first = width // 2 + shift - columns // 2
-    wrapped: Image = np.take(panorama, np.arange(first, first + columns), axis=1, mode="wrap")
-    return wrapped
+    first = width // 2 + round(width * heading_degrees / 360) - columns // 2
+    return np.arange(first, first + columns, dtype=np.int64) % width

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvgl_bench.embedding import BatchSize, embed, embed_batches, is_told_fov, resolve_device
+from cvgl_bench.batch_size import BatchSize
+from cvgl_bench.embedding import Encoding, embed, embed_batches, is_told_fov, resolve_device
 from cvgl_bench.errors import DataError, ModelError
 
 torch.set_num_threads(1)
@@ -29,6 +30,10 @@ class Means:
 
     def encode_aerial(self, images):
         return -self.encode_ground(images)
+
+
+def ground(model):
+    return Encoding(model, "ground", torch.device("cpu"))
 
 
 class Returning(Means):
@@ -192,12 +197,12 @@ class Small(Means):
 def test_a_batch_that_does_not_fit_is_halved_and_the_size_that_went_is_kept(error):
     images = pictures(45)
     model, size = Small(5, error), BatchSize(16)
-    rows = np.concatenate([*embed_batches(model, images, side="ground", size=size)])
+    rows = np.concatenate([*embed_batches(ground(model), images, size=size)])
     np.testing.assert_allclose(rows, embed(Means(), images, side="ground"), atol=1e-6)
     assert (size.asked, size.now) == (16, 4)
     assert model.refused == 2, "16 and 8; never again"
     assert [len(batch) for batch in model.batches] == [4] * 11 + [1]
-    list(embed_batches(model, pictures(9), side="ground", size=size))
+    list(embed_batches(ground(model), pictures(9), size=size))
     assert model.refused == 2
 
 
@@ -216,7 +221,7 @@ def test_every_picture_is_embedded_once_and_in_order_however_little_memory_there
 
 def test_a_last_batch_that_does_not_fit_is_halved_by_its_own_size():
     model, size = Small(2), BatchSize(16)
-    list(embed_batches(model, pictures(3), side="ground", size=size))
+    list(embed_batches(ground(model), pictures(3), size=size))
     assert size.now == 1
 
 
@@ -409,3 +414,31 @@ def test_an_absent_cuda_device_is_refused_with_a_way_out(monkeypatch):
 def test_an_unknown_device_is_refused():
     with pytest.raises(ModelError, match="unknown device 'gpu'"):
         resolve_device("gpu")
+
+
+class Halved(Means):
+    """Normalises in 16 bits, as autocast may, and returns what is left of unit length."""
+
+    def __init__(self, length=1.0):
+        super().__init__()
+        self.length = length
+
+    def encode_ground(self, images):
+        return (super().encode_ground(images) * self.length).bfloat16()
+
+
+def test_rows_that_16_bits_have_rounded_get_unit_length_and_others_are_refused():
+    place = torch.device("cpu")
+    images = [np.full((5, 7, 3), (10, 60 + i, 110), np.uint8) for i in range(40)]
+    encoding = Encoding(Halved(), "ground", place, precision="bfloat16")
+    (rows,) = embed_batches(encoding, images, size=BatchSize(40))
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+    assert (
+        np.abs(
+            np.linalg.norm(Halved().encode_ground(torch.rand(40, 3, 5, 7)).float(), axis=1) - 1
+        ).max()
+        > 1e-3
+    )
+    short = Encoding(Halved(0.98), "ground", place, precision="bfloat16")
+    with pytest.raises(ModelError, match=r"a row of length 0\.98"):
+        list(embed_batches(short, images, size=BatchSize(40)))

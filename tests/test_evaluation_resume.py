@@ -126,7 +126,7 @@ class Commands:
         self.seen = folder / "seen"
         self.folder = folder
         self.words = ["evaluate", suite, "--model", f"{folder / 'slow.py'}:Slow", "--data", root]
-        self.words += ["--on-the-fly", "--batch-size", 2, "--quiet", "--out"]
+        self.words += ["--on-the-fly", "--batch-size", 2, "--no-cost", "--quiet", "--out"]
         monkeypatch.setenv("SEEN", str(self.seen))
 
     def until(self, name, stall):

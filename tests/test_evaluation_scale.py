@@ -217,9 +217,9 @@ def test_the_bound_that_is_named_is_one_that_does(width):
 def test_the_bound_reaches_the_scoring(town, tmp_path, monkeypatch):
     given = []
 
-    def spy(source, out, resources):
+    def spy(source, out, resources, cost):
         given.append(resources)
-        return score(source, out, resources)
+        return score(source, out, resources, cost)
 
     monkeypatch.setattr("cvgl_bench.evaluation_folder.score", spy)
     job = plan_evaluation(*town, Colors())
