@@ -2,23 +2,21 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from cvgl_bench.cost_figures import LATENCY, draw_flops, draw_latency
+from cvgl_bench.figure_parts import COLUMN, PAGE, model_style, new_figure, recall_axis, where
 from cvgl_bench.files import sha256
-from cvgl_bench.plots import as_bytes, heat_map, legend, line_style, style, wrapped
+from cvgl_bench.plots import as_bytes, heat_map, legend, style, wrapped
 from cvgl_bench.report import Entry, Report
 from cvgl_bench.statistics import Interval
 from cvgl_bench.suite import CLEAN, Cell
 
-LATENCY: Final = "ground_ms_per_image"
-_COLUMN, _PAGE = 3.5, 7.0  # Widths in inches: of a column, of a page.
 _DPI = 300
 Draw = Callable[[Report, str], Figure | None]
 
@@ -54,6 +52,11 @@ def _pictures(report: Report, view: str) -> dict[str, tuple[Draw, str]]:
         f"heatmap-{entry.run.name}": (partial(_heat_map_of, entry), "it needs a corrupted cell")
         for entry in report.of_view(view)
     }
+    # Of few runs it is known, and nobody is to be told of all others that it is not.
+    known = any(run.record.cost and run.record.cost.flops_ground for run in report.runs)
+    flops: dict[str, tuple[Draw, str]] = {
+        "flops": (draw_flops, "it needs R@1_cor, and the FLOPs in every record")
+    }
     return {
         "severity": (draw_severity, "it needs a run with every cell"),
         "corruptions": (draw_corruptions, "it needs a corrupted cell"),
@@ -61,7 +64,11 @@ def _pictures(report: Report, view: str) -> dict[str, tuple[Draw, str]]:
             draw_radar,
             "it needs a run with every cell, of three families, that beats chance",
         ),
-        "latency": (draw_latency, f"it needs R@1_cor, and {LATENCY} in every record"),
+        "latency": (
+            draw_latency,
+            f"it needs R@1_cor, and cost or {LATENCY} in every record, of one machine",
+        ),
+        **(flops if known else {}),
         **heat_maps,
     }
 
@@ -76,12 +83,12 @@ def draw_severity(report: Report, view: str) -> Figure | None:
     entries = [entry for entry in report.of_view(view) if entry.curve]
     if not entries:
         return None
-    figure = _figure(report, entries, (_COLUMN, 2.4))
+    figure = new_figure(report, entries, (COLUMN, 2.4))
     axes = figure.subplots()
     for entry in entries:
         _line(axes, report, entry, entry.curve)
     _severity_axis(axes, [0, *report.suite.severities])
-    _recall_axis(axes, [each for entry in entries for each in entry.curve.values()])
+    recall_axis(axes, [each for entry in entries for each in entry.curve.values()])
     chance = 100 / report.runs[0].record.data.references
     axes.axhline(chance, color="#777777", ls=(0, (1, 1)), lw=0.9, label=f"chance ({chance:.2g} %)")
     axes.set_xlabel("severity, mean over corruptions")
@@ -98,7 +105,7 @@ def draw_corruptions(report: Report, view: str) -> Figure | None:
     entries = report.of_view(view)
     wide = min(4, len(names))
     high = math.ceil(len(names) / wide)
-    figure = _figure(report, entries, (_PAGE * max(wide, 2) / 4, 0.5 + 1.35 * high))
+    figure = new_figure(report, entries, (PAGE * max(wide, 2) / 4, 0.5 + 1.35 * high))
     grid = figure.subplots(high, wide, sharex=True, sharey=True, squeeze=False)
     for axes in grid.flat[len(names) :]:
         axes.set_axis_off()
@@ -108,7 +115,7 @@ def draw_corruptions(report: Report, view: str) -> Figure | None:
         _severity_axis(axes, [0, *report.suite.severities], clean="0")
         axes.set_title(name.replace("_", " "), loc="left", pad=3)
         axes.tick_params(labelbottom=True)
-    _recall_axis(grid[0, 0], [each for entry in entries for each in entry.cells.values()])
+    recall_axis(grid[0, 0], [each for entry in entries for each in entry.cells.values()])
     for axes in grid[:, 0]:
         axes.set_ylabel("R@1, %")
     for axes in grid.flat[len(names) - wide : len(names)]:
@@ -143,8 +150,8 @@ def draw_heat_map(report: Report, entry: Entry) -> Figure | None:
         values.append([float("nan") if each is None else each.value for each in found])
     clean = entry.averages.get("r1_clean")
     title = f"{wrapped(entry.label)}: R@1, %" + (f" (clean {clean.value:.1f})" if clean else "")
-    figure = Figure(figsize=(_COLUMN, 0.75 + 0.21 * len(names)), layout="constrained")
-    figure.suptitle(f"{title}\n{_where(report, entry.view)}", fontsize=8)
+    figure = Figure(figsize=(COLUMN, 0.75 + 0.21 * len(names)), layout="constrained")
+    figure.suptitle(f"{title}\n{where(report, entry.view)}", fontsize=8)
     heat_map(figure.subplots(), names, report.suite.severities, np.array(values))
     return figure
 
@@ -158,12 +165,12 @@ def draw_radar(report: Report, view: str) -> Figure | None:
     keys = {key: None for entry in entries for key in entry.averages if key.startswith("rce_")}
     if len(keys) < 3 or not any(entry.beats_chance for entry in entries):
         return None
-    figure = _figure(report, entries, (_COLUMN, 2.8), "share of clean R@1 that is kept")
+    figure = new_figure(report, entries, (COLUMN, 2.8), "share of clean R@1 that is kept")
     axes = figure.subplots(subplot_kw={"projection": "polar", "theta_offset": math.pi / 2})
     angles = [2 * math.pi * i / len(keys) for i in range(len(keys))]
     top = 100.0
     for entry in entries:
-        look = _style(report, entry)
+        look = model_style(report, entry)
         if not entry.beats_chance:
             axes.plot([], [], ls="none", label=f"({look['label']}: chance)")
             continue
@@ -185,70 +192,8 @@ def draw_radar(report: Report, view: str) -> Figure | None:
     return figure
 
 
-def draw_latency(report: Report, view: str) -> Figure | None:
-    """R@1_cor over the time that a ground picture takes, a point a model with its interval."""
-    entries = [entry for entry in report.of_view(view) if "r1_cor" in entry.averages]
-    times = {run.name: _latency(run.record.environment) for run in report.runs}
-    if not entries or any(time is None for time in times.values()):
-        return None
-    figure = _figure(report, entries, (_COLUMN, 2.4))
-    axes = figure.subplots()
-    shown = [time for entry in entries if (time := times[entry.run.name]) is not None]
-    found = [entry.averages["r1_cor"] for entry in entries]
-    for entry, time in zip(entries, shown, strict=True):
-        each = entry.averages["r1_cor"]
-        look = _style(report, entry) | {"ls": "none"}
-        limits = [[each.value - each.low], [each.high - each.value]]
-        bars = None if np.isnan(limits).any() else np.maximum(limits, 0)
-        axes.errorbar([time], [each.value], bars, **look, capsize=2, elinewidth=0.8, clip_on=False)
-    if max(shown) > 10 * min(shown):
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda time, _: f"{time:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.set_xlim(0, 1.1 * max(shown))
-    _recall_axis(axes, found)
-    axes.grid()
-    axes.set_xlabel("milliseconds a ground picture")
-    axes.set_ylabel("R@1_cor, %")
-    legend(figure, axes)
-    return figure
-
-
-def _latency(environment: Mapping[str, str]) -> float | None:
-    try:
-        time = float(environment.get(LATENCY, ""))
-    except ValueError:
-        return None
-    return time if 0 < time < math.inf else None
-
-
-def _figure(
-    report: Report, entries: Sequence[Entry], size: tuple[float, float], title: str = ""
-) -> Figure:
-    """An empty figure with its title; as much higher as its legend has lines."""
-    width, height = size
-    lines = sum(wrapped(entry.label).count("\n") + 1 for entry in entries)
-    columns = 1 if width < _PAGE else 3
-    figure = Figure(figsize=(width, height + 0.14 * lines / columns), layout="constrained")
-    star = "\n* see the tables' notes" if any("*" in entry.label for entry in entries) else ""
-    head = f"{title}\n" if title else ""
-    figure.suptitle(head + _where(report, entries[0].view) + star, fontsize=8)
-    return figure
-
-
-def _where(report: Report, view: str) -> str:
-    return report.suite.label + ("" if view == "full" else f", view {wrapped(view)}")
-
-
-def _style(report: Report, entry: Entry) -> dict[str, Any]:
-    """How a model is drawn, in every picture of the report alike."""
-    return line_style(report.runs.index(entry.run)) | {"label": wrapped(entry.label)}
-
-
 def _line(axes: Axes, report: Report, entry: Entry, curve: Mapping[int, Interval]) -> None:
-    look = _style(report, entry)
+    look = model_style(report, entry)
     values = [each.value for each in curve.values()]
     low, high = ([getattr(each, end) for each in curve.values()] for end in ("low", "high"))
     axes.plot([*curve], values, **look)
@@ -259,14 +204,6 @@ def _line(axes: Axes, report: Report, entry: Entry, curve: Mapping[int, Interval
 def _severity_axis(axes: Axes, severities: Sequence[int], clean: str = "clean") -> None:
     axes.set_xticks([*severities], [clean, *map(str, severities[1:])])
     axes.grid(axis="y")
-
-
-def _recall_axis(axes: Axes, found: Iterable[Interval]) -> None:
-    """From nought to the first quarter above all numbers and their intervals."""
-    ends = [end for each in found for end in (each.value, each.high) if not math.isnan(end)]
-    top = 25 * max(1, math.ceil(max(ends) / 25))
-    axes.set_yticks(range(0, top + 1, 25 if top > 50 else 10 if top > 25 else 5))
-    axes.set_ylim(0, 1.02 * top)
 
 
 def file_name(text: str) -> str:

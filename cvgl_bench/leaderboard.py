@@ -22,6 +22,7 @@ from cvgl_bench.board_folder import (
     record_there,
     refuse_other_model,
 )
+from cvgl_bench.cost import MEASURES, Cost
 from cvgl_bench.errors import RecordError
 from cvgl_bench.files import read, write_atomically
 from cvgl_bench.known_pictures import refuse_unknown_pictures
@@ -243,6 +244,7 @@ def _row(record: Record, view: str, board: Board) -> dict[str, str]:
         "mce": _percent(summary.mce),
         "mce_reference": "" if summary.mce is None else board.reference,
         **_by_name(record, summary),
+        **_cost(record.cost),
         "queries": str(record.data.queries),
         "references": str(record.data.references),
         "suite": record.suite.name,
@@ -262,6 +264,13 @@ def _by_name(record: Record, summary: Summary) -> dict[str, str]:
     families = {f"rce_{name}": _percent(rce) for name, rce in summary.rce_by_family.items()}
     names = record.suite.corruptions
     return families | {f"r1_{name}": _percent(summary.by_corruption.get(name)) for name in names}
+
+
+def _cost(cost: Cost | None) -> dict[str, str]:
+    """What the record says of its model's cost, empty where it says nothing."""
+    numbers = {measure.key: measure.text(cost) for measure in MEASURES}
+    batch, machine = ("", "") if cost is None else (str(cost.batch_size), cost.machine)
+    return numbers | {"cost_batch_size": batch, "cost_machine": machine}
 
 
 def _percent(fraction: float | None) -> str:

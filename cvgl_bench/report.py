@@ -133,6 +133,43 @@ def build_report(
     return Report(tuple(runs), shown, name, with_intervals, tuple(entries))
 
 
+def as_document(report: Report) -> dict[str, object]:
+    """The numbers of a report for programs: recalls and ratios as fractions, with their intervals.
+
+    Returns:
+        `suite`, `version`, `profile`, `views`, `reference` (null without one) and `entries`, one a
+        run and view; a limit that was not computed is NaN.
+    """
+    suite = report.suite
+    entries = [
+        {
+            "model": entry.run.name,
+            "view": entry.view,
+            "place": None
+            if entry.standing is None
+            else [entry.standing.best, entry.standing.worst],
+            "marks": marks(entry.run),
+            "averages": {
+                name: _limits(each, 1 if name == BREAKING else 100)
+                for name, each in entry.averages.items()
+            },
+        }
+        for entry in report.entries
+    ]
+    return {
+        "suite": suite.name,
+        "version": suite.version,
+        "profile": suite.profile,
+        "views": report.views,
+        "reference": report.reference or None,
+        "entries": entries,
+    }
+
+
+def _limits(each: Interval, unit: float) -> dict[str, float]:
+    return {"value": each.value / unit, "low": each.low / unit, "high": each.high / unit}
+
+
 def marks(run: Run) -> list[str]:
     """Why a run's numbers may not be read like others: a sentence each; empty if they may."""
     record = run.record

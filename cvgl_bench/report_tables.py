@@ -174,6 +174,11 @@ def table_markdown(table: TextTable) -> str:
     return texts.to_markdown(disable_numparse=True, colalign=sides)
 
 
+def table_page(table: TextTable) -> str:
+    """A table below its caption, in Markdown."""
+    return f"{_plain(table.caption)}\n\n{table_markdown(table)}\n"
+
+
 def _plain(text: str) -> str:
     return text.translate(_MARKDOWN)
 

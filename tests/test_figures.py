@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from cvgl_bench.answers import Answers
+from cvgl_bench.cost_figures import draw_latency
 from cvgl_bench.figures import (
     draw_corruptions,
     draw_heat_map,
-    draw_latency,
     draw_radar,
     draw_report,
     draw_severity,

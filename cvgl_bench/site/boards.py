@@ -11,7 +11,18 @@ from cvgl_bench.report_columns import Column, average_columns, corruption_column
 from cvgl_bench.runs import Run
 from cvgl_bench.site.fields import fields_table
 from cvgl_bench.site.pages import Pages, Site, number, render
-from cvgl_bench.site.tables import Head, Row, Shown, Table, cost_of, place_of, shown_all
+from cvgl_bench.site.tables import (
+    COST_HEADS,
+    Head,
+    Row,
+    Shown,
+    Table,
+    cost_of,
+    costs_of,
+    place_of,
+    shown_all,
+    states_costs,
+)
 from cvgl_bench.statistics import Interval
 from cvgl_bench.suite import Cell, Suite
 
@@ -66,6 +77,7 @@ def pages(site: Site, reports: Mapping[str, Report]) -> Pages:
             suite=board.suite,
             tables=tables[board.suite.label],
             reference=names_of(board).get(board.reference, ""),
+            with_cost=states_costs(board),
             record=next(iter(board.runs.values())).record,
         )
     return made
@@ -89,12 +101,19 @@ def _tables(board: Board, report: Report) -> list[Table]:
     if not board.suite.corruptions:
         return [fields_table(board, report, names)]
     columns, heads = _columns(report)
+    with_cost = states_costs(board)
+    heads += COST_HEADS if with_cost else ()
     tables = []
     for view in board.suite.views:
         entries = report.of_view(view)
         shown = [_column(column, entries) for column in columns]
         rows = [
-            _row(entry, names[entry.run.name], [own[place] for own in shown])
+            _row(
+                entry,
+                names[entry.run.name],
+                [own[place] for own in shown],
+                costs_of(entry.run) if with_cost else (),
+            )
             for place, entry in enumerate(entries)
         ]
         tables.append(Table(view, heads, tuple(rows)))
@@ -133,7 +152,7 @@ def _columns(report: Report) -> tuple[list[Column], tuple[Head, ...]]:
     return [column for _, column in listed], (*heads, cost)
 
 
-def _row(entry: Entry, name: str, numbers: Sequence[Shown]) -> Row:
+def _row(entry: Entry, name: str, numbers: Sequence[Shown], costs: Sequence[Shown]) -> Row:
     record = entry.run.record
     return Row(
         entry.run.name,
@@ -141,7 +160,7 @@ def _row(entry: Entry, name: str, numbers: Sequence[Shown]) -> Row:
         *place_of(entry.standing),
         record.status,
         record.date.isoformat(),
-        (*numbers, cost_of(entry.run)),
+        (*numbers, cost_of(entry.run), *costs),
         _cells(entry, record.suite),
     )
 

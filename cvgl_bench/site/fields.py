@@ -8,7 +8,17 @@ from cvgl_bench.leaderboard import Board
 from cvgl_bench.pairing import standings
 from cvgl_bench.report import Report
 from cvgl_bench.runs import Run
-from cvgl_bench.site.tables import Head, Row, Table, cost_of, place_of, shown_all
+from cvgl_bench.site.tables import (
+    COST_HEADS,
+    Head,
+    Row,
+    Table,
+    cost_of,
+    costs_of,
+    place_of,
+    shown_all,
+    states_costs,
+)
 from cvgl_bench.statistics import Array, Interval, with_intervals
 from cvgl_bench.suite import CLEAN, Cell, Suite
 
@@ -37,15 +47,18 @@ def fields_table(board: Board, report: Report, names: Mapping[str, str]) -> Tabl
     columns = [[own[entry] for entry in order] for own in by_view.values()]
     columns.append([means[entry] for entry in order])
     shown = [shown_all(column, lower_is_better=False) for column in columns]
-    rows = []
+    rows, with_cost = [], states_costs(board)
     for at, entry in enumerate(order):
         record = board.runs[entry].record
         text, key = place_of(places[entry])
-        numbers = (*(column[at] for column in shown), cost_of(board.runs[entry]))
+        run = board.runs[entry]
+        costs = costs_of(run) if with_cost else ()
+        numbers = (*(column[at] for column in shown), cost_of(run), *costs)
         date = record.date.isoformat()
         rows.append(Row(entry, names[entry], text, key, record.status, date, numbers, ()))
     heads = [Head(f"R@1 {view}", "main") for view in suite.views]
     heads += [Head("mean over views", "main"), Head("ms per query", "main", better="lower")]
+    heads += COST_HEADS if with_cost else ()
     return Table("all", tuple(heads), tuple(rows))
 
 

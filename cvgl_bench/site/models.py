@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from corruptions import FAMILY_OF
-from cvgl_bench.figures import LATENCY
+from cvgl_bench.cost import MEASURES
+from cvgl_bench.cost_figures import LATENCY
 from cvgl_bench.models import MODELS
 from cvgl_bench.record import CellScore
 from cvgl_bench.report import Entry, Report
@@ -106,6 +107,7 @@ def pages(site: Site, reports: Mapping[str, Report]) -> Pages:
                 parts=parts,
                 reference=names.get(board.reference, ""),
                 milliseconds=milliseconds_of(run),
+                costs=_costs(run),
                 environment=_environment(run),
                 commands=commands(board.suite, run),
             )
@@ -131,6 +133,28 @@ def commands(suite: Suite, run: Run) -> list[str]:
     )
     lines.append("cvgl-bench publish RUN")
     return lines
+
+
+def _costs(run: Run) -> list[tuple[str, str]]:
+    """What the record says the model costs, as names and texts; empty if it says nothing."""
+    cost = run.record.cost
+    if cost is None:
+        return []
+    numbers = [(measure.title, measure.of(cost), measure.decimals) for measure in MEASURES]
+    known = [
+        (title, number(value, decimals)) for title, value, decimals in numbers if value is not None
+    ]
+    sizes = (f"{width} x {height}" for height, width in (cost.ground_size, cost.aerial_size))
+    pictures = "ground {}, aerial {}".format(*sizes)
+    if cost.fov_degrees < 360:
+        pictures += f", field of view {cost.fov_degrees:g} degrees"
+    return [
+        *known,
+        ("batch", str(cost.batch_size)),
+        ("pictures", pictures),
+        ("precision", cost.precision),
+        ("measured on", cost.machine),
+    ]
 
 
 def _environment(run: Run) -> list[tuple[str, str]]:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cvgl_bench.figures import LATENCY
+from cvgl_bench.cost import MEASURES
+from cvgl_bench.cost_figures import LATENCY
+from cvgl_bench.leaderboard import Board
 from cvgl_bench.pairing import Standing
 from cvgl_bench.runs import Run
 from cvgl_bench.site.pages import number
@@ -14,6 +16,7 @@ from cvgl_bench.statistics import Interval
 
 # A quarter of an hour a query: more is a mistake, and would widen every table that shows it.
 MOST_MILLISECONDS: Final = 1_000_000
+_MORE_IS_BETTER: Final = ("images_per_second",)
 _DECIMAL: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 
 
@@ -65,7 +68,7 @@ class Head:
 
     Attributes:
         title: its head.
-        group: "main", "family", "more" or "corruption"; what is shown and hidden together.
+        group: "main", "family", "more", "corruption" or "cost"; what is shown and hidden together.
         corruption: whose R@1 it is; "" if of none.
         better: "higher" or "lower".
     """
@@ -74,6 +77,15 @@ class Head:
     group: str
     corruption: str = ""
     better: str = "higher"
+
+
+COST_HEADS: Final = (
+    *(
+        Head(each.title, "cost", better="higher" if each.key in _MORE_IS_BETTER else "lower")
+        for each in MEASURES
+    ),
+    Head("measured on", "cost", better="lower"),
+)
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,33 @@ def cost_of(run: Run) -> Shown:
     if milliseconds is None:
         return Shown(number(None))
     return Shown(number(milliseconds, 2), "", f"{milliseconds:.6f}")
+
+
+def states_costs(board: Board) -> bool:
+    """Whether any record of a board says what its model costs."""
+    return any(run.record.cost for run in board.runs.values())
+
+
+def costs_of(run: Run) -> tuple[Shown, ...]:
+    """What the record says its model costs, one a column of `COST_HEADS`.
+
+    What depends on the machine is sorted by the machine first: across two of them it says nothing.
+    """
+    cost = run.record.cost
+    if cost is None:
+        return tuple(Shown(number(None)) for _ in COST_HEADS)
+    shown = []
+    for measure in MEASURES:
+        value = measure.of(cost)
+        if value is None:
+            shown.append(Shown(number(None)))
+            continue
+        # Of as many digits everywhere, so that texts have the order of their numbers.
+        key = f"{value:022.6f}"
+        where = f"{cost.machine}, {cost.batch_size}: " if measure.of_machine else ""
+        shown.append(Shown(number(value, measure.decimals), "", where + key))
+    setting = f"{cost.machine}, batches of {cost.batch_size}"
+    return (*shown, Shown(setting, "", setting))
 
 
 def milliseconds_of(run: Run) -> float | None:
