@@ -6,6 +6,7 @@ import pandas as pd
 
 from cvgl_bench.pairing import SIGNIFICANCE, Comparison
 from cvgl_bench.scores import METRICS
+from cvgl_bench.statistics import Interval
 from cvgl_bench.tables import p_text
 
 # The columns of `cell_frame` that hold p.
@@ -41,6 +42,31 @@ def overall_frame(comparison: Comparison) -> pd.DataFrame:
         for name, each in comparison.overall.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("average")
+
+
+def as_document(comparison: Comparison) -> dict[str, object]:
+    """The comparison for programs: differences as fractions, first less second.
+
+    Returns:
+        `cells`, a list; `overall`, by metric; `p` of the paired t-test, NaN if there is none.
+    """
+    cells = [
+        {
+            **cell.model_dump(),
+            **_limits(each.difference),
+            "only_first": each.only_first,
+            "only_second": each.only_second,
+            "p": each.p,
+            "p_adjusted": each.adjusted,
+        }
+        for cell, each in comparison.cells.items()
+    ]
+    overall = {name: _limits(each) for name, each in comparison.overall.items()}
+    return {"cells": cells, "overall": overall, "p": comparison.p}
+
+
+def _limits(difference: Interval) -> dict[str, float]:
+    return {"difference": difference.value, "low": difference.low, "high": difference.high}
 
 
 def verdict(first: str, second: str, comparison: Comparison) -> str:

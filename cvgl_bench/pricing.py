@@ -124,6 +124,25 @@ def report(plan: Plan, found: Estimate, out: Path, *, workers: int) -> str:
     return "\n".join(lines)
 
 
+def as_document(plan: Plan, found: Estimate, out: Path) -> dict[str, object]:
+    """Say the same for programs; sizes in bytes, time in seconds of one core of this machine."""
+    free = shutil.disk_usage(_there(out)).free
+    return {
+        "suite": plan.suite.name,
+        "version": plan.suite.version,
+        "profile": plan.suite.profile,
+        "queries": len(plan.dataset.pairs),
+        "cells": len(plan.cells),
+        "images": found.images,
+        "bytes": found.bytes,
+        "core_seconds": found.core_seconds,
+        "calibrated_images": found.calibrated,
+        "units": len(plan.units),
+        "free_bytes": free,
+        "fits": free > found.bytes,
+    }
+
+
 def _shards(hours: float, units: int) -> str:
     shards = max(1, math.ceil(hours))
     if shards > units:

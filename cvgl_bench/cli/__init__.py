@@ -16,13 +16,19 @@ COMMANDS = {
     "train": "cvgl_bench.cli.train",
     "evaluate": "cvgl_bench.cli.evaluate",
     "score": "cvgl_bench.cli.score",
+    "cost": "cvgl_bench.cli.cost",
     "compare": "cvgl_bench.cli.compare",
     "report": "cvgl_bench.cli.report",
     "publish": "cvgl_bench.cli.publish",
     "submit": "cvgl_bench.cli.submit",
     "verify-submission": "cvgl_bench.cli.verify_submission",
+    "corrupt": "cvgl_bench.cli.corrupt",
+    "locate": "cvgl_bench.cli.locate",
     "doctor": "cvgl_bench.cli.doctor",
     "list": "cvgl_bench.cli.listing",
+    "push": "cvgl_bench.cli.push",
+    "pull": "cvgl_bench.cli.pull",
+    "completion": "cvgl_bench.cli.completion",
 }
 
 
@@ -58,6 +64,9 @@ class LazyGroup(click.Group):
             if ctx.params.get("traceback"):
                 raise
             raise OneSentence(str(error)) from error
+        except BrokenPipeError:
+            # Whoever reads has read enough, as `head` does; click ends quietly.
+            raise
         except OSError as error:
             if ctx.params.get("traceback"):
                 raise

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cvgl_bench.cli import options
+from cvgl_bench.cli import options, output
 
 SUITE = "cvtown-c"
 BASELINE = "polar"
@@ -17,6 +17,7 @@ MODELS = (BASELINE, *FLOORS)
     "--out", type=options.FOLDER, default=Path("runs/demo"), show_default=True, help="Where."
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
+@output.json_option
 @click.pass_context
 def command(ctx: click.Context, out: Path, workers: int) -> None:
     """Go the whole way on a rendered town.
@@ -56,7 +57,7 @@ def command(ctx: click.Context, out: Path, workers: int) -> None:
 
 
 def _say(line: str) -> None:
-    click.secho(f"\n$ cvgl-bench {line}", bold=True)
+    output.show(f"\n$ cvgl-bench {line}", bold=True)
 
 
 def _summary(runs: Path, site: Path) -> None:
@@ -65,8 +66,8 @@ def _summary(runs: Path, site: Path) -> None:
 
     records = [read_record(runs / model / "record.json") for model in MODELS]
     table = as_markdown(model_table(records, records[0]))
-    click.echo(f"\nWhat corruption does to each model, in percent:\n{table}")
-    click.echo(
+    output.show(f"\nWhat corruption does to each model, in percent:\n{table}")
+    output.show(
         "\nR@1 clean: found at the first place. R@1 codec: the same, encoded like the corrupted "
         "pictures.\nR@1_cor: the mean under all corruptions. RCE: the share that is lost. mCE: "
         "errors as a share of the\nbaseline's.\n\n"
@@ -75,3 +76,8 @@ def _summary(runs: Path, site: Path) -> None:
         f"be published.\nLook at {site / 'index.html'} in a browser: tables, curves, and every "
         "query that was not found.\nNext: README.md, 'Your own data'."
     )
+    described = [
+        output.run_document(record, [runs / record.model.name / "record.json"], records[0])
+        for record in records
+    ]
+    output.document({"runs": described, "site": site / "index.html"})

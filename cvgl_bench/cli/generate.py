@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cvgl_bench.cli import options
+from cvgl_bench.cli import options, output
 
 if TYPE_CHECKING:
     from cvgl_bench.executors import Executor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("suite")
+@options.suite
 @options.data
 @click.option("--out", type=options.FOLDER, required=True, help="Where the set goes.")
 @options.workers
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 @options.profile
 @options.selection
 @options.partial
+@output.json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -105,9 +106,11 @@ def command(
         form=form,
     )
     if dry_run:
-        from cvgl_bench.pricing import estimate, report
+        from cvgl_bench.pricing import as_document, estimate, report
 
-        click.echo(report(plan, estimate(plan, seconds), out, workers=workers or 1))
+        found = estimate(plan, seconds)
+        output.show(report(plan, found, out, workers=workers or 1))
+        output.document(as_document(plan, found, out))
         return
     try:
         page = _run(plan, out, _executor(executor, workers, address), shard)
@@ -119,11 +122,13 @@ def command(
         )
         ctx.exit(options.INTERRUPTED)
     if page is None:
-        click.echo(f"shard {shard[0]}/{shard[1]} is done; {out} is complete when all are.")
+        output.show(f"shard {shard[0]}/{shard[1]} is done; {out} is complete when all are.")
+        output.document({"folder": out, "complete": False, "shard": shard, "set": None})
         return
     note = " It is partial: its scores compare with no others." if page.partial else ""
     kind = f"{page.suite} version {page.version}, profile {page.profile}"
-    click.echo(f"{out}: {page.images:,} images of {kind}, complete.{note}")
+    output.show(f"{out}: {page.images:,} images of {kind}, complete.{note}")
+    output.document({"folder": out, "complete": True, "shard": shard, "set": page})
 
 
 def _run(plan: Plan, out: Path, executor: Executor, shard: tuple[int, int]) -> SetPage | None:

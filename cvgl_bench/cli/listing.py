@@ -2,29 +2,42 @@
 
 import click
 
+from cvgl_bench.cli import output
 
-def _suites() -> list[str]:
+Things = list[dict[str, object]]
+
+
+def _suites() -> Things:
     from cvgl_bench.suite import load_suite, suite_names
 
-    return [f"{name:<23}{load_suite(name).title}" for name in suite_names()]
+    suites = (load_suite(name) for name in suite_names())
+    return [suite.model_dump(mode="json") | {"cells": len(suite.cells)} for suite in suites]
 
 
-def _models() -> list[str]:
+def _models() -> Things:
     from cvgl_bench.models import MODELS
 
-    return sorted(MODELS)
+    return [{"name": name} for name in sorted(MODELS)]
 
 
-def _corruptions() -> list[str]:
-    from corruptions import FAMILIES
+def _corruptions() -> Things:
+    from corruptions import DETERMINISTIC, FAMILY_OF, SEVERITIES
 
-    return [f"{name:<18}{family}" for family, names in FAMILIES.items() for name in names]
+    return [
+        {
+            "name": name,
+            "family": family,
+            "deterministic": name in DETERMINISTIC,
+            "parameters": SEVERITIES[name],
+        }
+        for name, family in FAMILY_OF.items()
+    ]
 
 
-def _datasets() -> list[str]:
+def _datasets() -> Things:
     from cvgl_bench.datasets import DATASETS
 
-    return [f"{name:<18}splits: {', '.join(module.SPLITS)}" for name, module in DATASETS.items()]
+    return [{"name": name, "splits": [*module.SPLITS]} for name, module in DATASETS.items()]
 
 
 THINGS = {
@@ -35,9 +48,22 @@ THINGS = {
 }
 
 
+def _line(what: str, thing: dict[str, object]) -> str:
+    name = str(thing["name"])
+    if what == "suites":
+        return f"{name:<23}{thing['title']}"
+    if what == "corruptions":
+        return f"{name:<18}{thing['family']}"
+    splits = thing.get("splits")
+    return f"{name:<18}splits: {', '.join(splits)}" if isinstance(splits, list) else name
+
+
 @click.command("list")
 @click.argument("what", type=click.Choice(list(THINGS)))
+@output.json_option
 def command(what: str) -> None:
     """Name suites, models, corruptions, data sets."""
-    for line in THINGS[what]():
-        click.echo(line)
+    things = THINGS[what]()
+    for thing in things:
+        output.show(_line(what, thing))
+    output.document({what: things})

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cvgl_bench.cli import completing
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -49,6 +51,12 @@ class Severities(CommaList):
             return tuple(int(word) for word in words)
         except ValueError:
             self.fail(f"'{value}' is no list of whole numbers such as 1,3,5.", param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> completing.Items:
+        """Complete by one of 1 to 5 that is not there."""
+        return completing.severities(ctx, param, incomplete)
 
 
 class Count(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -123,11 +131,13 @@ def selection(command: Command) -> Command:
         click.option(
             "--corruptions",
             type=CommaList(),
+            shell_complete=completing.corruptions,
             help='Only these of the suite\'s corruptions; "none" for clean pictures alone.',
         ),
         click.option(
             "--views",
             type=CommaList(),
+            shell_complete=completing.views,
             help="full, fov90, heading90, fov70-heading45, ... instead of the suite's own.",
         ),
     ):
@@ -135,6 +145,14 @@ def selection(command: Command) -> Command:
     return command
 
 
+suite = click.argument("suite", shell_complete=completing.suites)
+model = click.option(
+    "--model",
+    required=True,
+    metavar="NAME|FILE.py:CLASS",
+    shell_complete=completing.models,
+    help="A known model or your own.",
+)
 profile = click.option(
     "--profile",
     type=click.Choice(["standard", "published"]),
@@ -176,8 +194,29 @@ address = click.option(
 
 
 def progress_bar(total: int, what: str, unit: str = " images") -> tqdm[Any]:
-    """Make a progress bar on standard error; in a log file it writes a line every half minute."""
+    """Make a progress bar on standard error; what is no terminal gets a line every half minute.
+
+    Each such line has its time, and the last one says how far it came. What takes less than half a
+    minute leaves none.
+
+    Args:
+        total: how many there are to do; 0 if nobody knows.
+        what: is done.
+        unit: what is counted, with a blank before it.
+    """
     from tqdm import tqdm
 
-    terminal = sys.stderr.isatty()
-    return tqdm(total=total, desc=what, unit=unit, mininterval=0.1 if terminal else 30, delay=0.5)
+    from cvgl_bench.cli.log_lines import EVERY_SECONDS, FORMAT, WITHOUT_TOTAL, LogLines
+
+    if sys.stderr.isatty():
+        return tqdm(total=total, desc=what, unit=unit, delay=0.5)
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=unit,
+        delay=0.5,
+        file=LogLines(sys.stderr),
+        bar_format=FORMAT if total else WITHOUT_TOTAL,
+        mininterval=EVERY_SECONDS,
+        miniters=1,
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvgl_bench.cli import options
+from cvgl_bench.cli import options, output
 
 if TYPE_CHECKING:
     from cvgl_bench.leaderboard import Board
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     type=options.FOLDER,
     help="A CVTown data set, as `cvgl-bench town` writes it, to take the pages' pictures from.",
 )
+@output.json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -53,14 +54,18 @@ def command(
         faults = leaderboard.check(folder)
         for fault in faults:
             click.echo(fault, err=True)
+        output.document({"folder": folder, "files": [], "site": None, "faults": faults})
         if faults:
             ctx.exit(1)
-        click.echo(f"{folder}: every table follows from its runs.")
+        output.show(f"{folder}: every table follows from its runs.")
         return
     derived = _publish(runs, folder, site, pictures)
-    if stale := leaderboard.stale(folder, derived):
-        for fault in stale:
-            click.echo(f"{fault}; remove it if it is no longer wanted", err=True)
+    stale = leaderboard.stale(folder, derived)
+    for fault in stale:
+        click.echo(f"{fault}; remove it if it is no longer wanted", err=True)
+    page = None if site is None else site / "index.html"
+    output.document({"folder": folder, "files": derived, "site": page, "faults": stale})
+    if stale:
         ctx.exit(1)
 
 
@@ -86,12 +91,12 @@ def _publish(
         leaderboard.add_runs(folder, added)
         derived = leaderboard.write_derived(folder)
         for path in derived:
-            click.echo(f"written: {path}")
+            output.show(f"written: {path}")
         if site:
             from cvgl_bench.site import build_site
 
             build_site(folder, site, pictures=pictures)
-            click.echo(f"written: {site / 'index.html'}")
+            output.show(f"written: {site / 'index.html'}")
     return derived
 
 

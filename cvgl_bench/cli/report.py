@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cvgl_bench.cli import options
+from cvgl_bench.cli import options, output
 
 
 class Formats(options.CommaList):
@@ -45,6 +45,7 @@ class Formats(options.CommaList):
     show_default=True,
     help='Of pictures; "none" for tables alone.',
 )
+@output.json_option
 def command(
     records: tuple[Path, ...],
     out: Path,
@@ -57,15 +58,17 @@ def command(
 
     RECORDS are record.json files, or the folders that hold them, with ranks.parquet beside; all of
     one suite and the same queries. Writes models and cells as CSV, Markdown and LaTeX; how each run
-    agrees with itself and how far its answers can be trusted as CSV; pictures in a folder a view;
-    and the attention of runs that were evaluated with --attention, in tables and pictures.
+    agrees with itself and how far its answers can be trusted as CSV; what the models cost, where
+    their records say it; pictures in a folder a view; and the attention of runs that were evaluated
+    with --attention, in tables and pictures.
     """
     from cvgl_bench import latex
     from cvgl_bench.figures import draw_report
     from cvgl_bench.files import write_atomically
-    from cvgl_bench.report import build_report
+    from cvgl_bench.report import as_document, build_report
     from cvgl_bench.report_attention import attention_files, read_attentions
     from cvgl_bench.report_columns import cell_frame, model_frame
+    from cvgl_bench.report_cost import cost_files
     from cvgl_bench.report_self import agreement_frame, trust_frame
     from cvgl_bench.report_tables import (
         averages_table,
@@ -97,6 +100,7 @@ def command(
         "cells.md": cells_page(report).encode(),
         "cells.tex": latex.cells_file(report).encode(),
         **selves,
+        **cost_files(report),
         **attention,
         **pictures,
     }
@@ -105,6 +109,15 @@ def command(
     for view in report.views:
         # Without intervals, which are in the files: a terminal is not that wide.
         table = averages_table(replace(report, has_intervals=False), view)
-        click.echo(f"\n{table.caption}\n{table_markdown(table)}")
-    click.echo("\n" + "\n".join([*run_notes(report), *left_out]))
-    click.echo(f"written to {out}: {', '.join(files)}")
+        output.show(f"\n{table.caption}\n{table_markdown(table)}")
+    notes = [*run_notes(report), *left_out]
+    output.show("\n" + "\n".join(notes))
+    output.show(f"written to {out}: {', '.join(files)}")
+    output.document(
+        {
+            **as_document(report),
+            "notes": notes,
+            "folder": out,
+            "files": [out / name for name in files],
+        }
+    )

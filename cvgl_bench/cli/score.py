@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import click
 
-from cvgl_bench.cli import options
+from cvgl_bench.cli import options, output
 
 
 class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -36,6 +36,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     type=click.Choice(["cpu", "cuda"]),
     help="Compare with torch there. Without it, numpy compares.",
 )
+@output.json_option
 def command(
     sources: tuple[Path, ...],
     out: Path | None,
@@ -59,7 +60,11 @@ def command(
         from cvgl_bench.embedding import resolve_device
 
         resolve_device(device)
+    documents = []
     for source, place in zip(sources, places, strict=True):
         record = score(source, place, Resources(max_memory, device))
-        click.echo(f"{as_markdown(model_table([record]))}\n\n{describe(record)}")
-        click.echo(f"written: {place / RECORD}, {place / RANKS}\n")
+        files = [place / RECORD, place / RANKS]
+        output.show(f"{as_markdown(model_table([record]))}\n\n{describe(record)}")
+        output.show(f"written: {', '.join(map(str, files))}\n")
+        documents.append(output.run_document(record, files))
+    output.document({"runs": documents})

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cvgl_bench.cli import options
+from cvgl_bench.cli import options, output
 
 
 @click.command()
@@ -21,6 +21,7 @@ from cvgl_bench.cli import options
     show_default=True,
     help="The leaderboards that it is for; without them, other runs are not compared.",
 )
+@output.json_option
 @click.pass_context
 def command(ctx: click.Context, run: Path, out: Path | None, folder: Path) -> None:
     """Pack RUN, the folder of a run, for the leaderboards.
@@ -34,9 +35,10 @@ def command(ctx: click.Context, run: Path, out: Path | None, folder: Path) -> No
     from cvgl_bench.summary import summarise
 
     packed = pack_run(run, folder if folder.is_dir() else None)
-    click.echo(packed.report.text)
+    output.show(packed.report.text)
     if not packed.report.accepted:
         click.echo("Nothing was written.", err=True)
+        output.document({**packed.report.as_json, "files": []})
         ctx.exit(1)
     path = out or Path(packed.name)
     write_atomically(path, packed.data)
@@ -47,6 +49,7 @@ def command(ctx: click.Context, run: Path, out: Path | None, folder: Path) -> No
         numbers = [
             f"{name} {100 * value:.2f}" for name, value in shown.items() if value is not None
         ]
-        click.echo(f"{record.model.name}, {record.suite.label}, {view}: {', '.join(numbers)}")
-    click.echo(f"written: {path} ({len(packed.data):,} bytes)")
-    click.echo("Put it into leaderboards/submissions/ and open a pull request (CONTRIBUTING.md).")
+        output.show(f"{record.model.name}, {record.suite.label}, {view}: {', '.join(numbers)}")
+    output.show(f"written: {path} ({len(packed.data):,} bytes)")
+    output.document({**packed.report.as_json, "files": [path]})
+    output.show("Put it into leaderboards/submissions/ and open a pull request (CONTRIBUTING.md).")

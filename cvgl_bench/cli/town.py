@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cvgl_bench.cli import options
+from cvgl_bench.cli import options, output
 from cvgl_bench.datasets.cvtown import AREAS, SIZES
 
 
@@ -38,6 +38,7 @@ from cvgl_bench.datasets.cvtown import AREAS, SIZES
     default=(1, 1),
     help="I/N: make only the I-th of N shares; the last to end finishes the split.",
 )
+@output.json_option
 def command(
     out: Path,
     split: str,
@@ -67,10 +68,24 @@ def command(
     total = sum(len(order.numbers(district)) for district in order.share(shard))
     with options.progress_bar(total, f"town {split}", " pairs") as bar:
         left = write_town(order, workers=workers, shard=shard, progress=bar.update)
+    output.document(
+        {
+            "folder": out,
+            "complete": not left,
+            "split": split,
+            "pairs": pairs,
+            "seed": seed,
+            "size": size,
+            "form": form,
+            "shard": shard,
+            "districts": order.districts,
+            "districts_left": left,
+        }
+    )
     if not left:
-        click.echo(f"{out}: {pairs:,} pairs of the split {split}, seed {seed}, size {size}.")
+        output.show(f"{out}: {pairs:,} pairs of the split {split}, seed {seed}, size {size}.")
         return
-    click.echo(
+    output.show(
         f"shard {shard[0]} of {shard[1]} done; {left:,} of {order.districts:,} districts are for "
         f"other shards to make. The last to end finishes {out}. Made apart? Copy their folders, "
         ".unfinished too, into one, and run this command once more."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cvgl_bench.cli import options
+from cvgl_bench.cli import completing, options, output
 
 if TYPE_CHECKING:
     from cvgl_bench.datasets import Pair
@@ -22,7 +22,7 @@ HELD_OUT = {"cvtown": 500, "cvusa": 2000, "cvact": 2000}
 
 
 @click.command()
-@click.argument("method")
+@click.argument("method", shell_complete=completing.methods)
 @options.data
 @click.option(
     "--dataset",
@@ -85,6 +85,7 @@ HELD_OUT = {"cvtown": 500, "cvusa": 2000, "cvact": 2000}
     help="GiB of pictures that each process keeps decoded; more are read anew each epoch.",
 )
 @click.option("--cpu", is_flag=True, help="Use no GPU.")
+@output.json_option
 def command(method: str, data: Path, dataset: str, **given: Any) -> None:
     """Train sample4geo, mrgeo, singeo or lrfr.
 
@@ -113,18 +114,34 @@ def command(method: str, data: Path, dataset: str, **given: Any) -> None:
     )
     state = train(job, _say)
     _say_once(f"best R@1 on validation {100 * state.best:.1f} %: {out / WEIGHTS}")
+    if _is_first():
+        output.document(
+            {
+                "method": method,
+                "folder": out,
+                "weights": out / WEIGHTS,
+                "pairs": len(training),
+                "validation_pairs": len(validation),
+                "best_validation_r1": state.best,
+                "epochs": state.rows,
+            }
+        )
+
+
+def _is_first() -> bool:
+    """Whether this is the first process; launchers number them in the environment."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _say_once(line: str) -> None:
-    """Print on the first process only; launchers number them in the environment."""
-    if os.environ.get("RANK", "0") == "0":
-        click.echo(line)
+    if _is_first():
+        output.show(line)
 
 
 def _say(row: dict[str, Any]) -> None:
     found = row["validation_r1"]
     looked = "" if found is None else f", R@1 {100 * found:.1f} %"
-    click.echo(f"epoch {row['epoch']}: loss {row['loss']:.3f}{looked}, {row['seconds']:.0f} s")
+    output.show(f"epoch {row['epoch']}: loss {row['loss']:.3f}{looked}, {row['seconds']:.0f} s")
 
 
 def _recipe(method: str, given: dict[str, Any]) -> Recipe:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cvgl_bench.cli import options
+from cvgl_bench.cli import options, output
 
 if TYPE_CHECKING:
     from cvgl_bench.verification import Fault
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     "suite_name",
     help="For --repair: the TOML file, if the set is of a suite of your own.",
 )
+@output.json_option
 @click.pass_context
 def command(
     ctx: click.Context, folder: Path, repair: bool, data: Path | None, suite_name: str | None
@@ -39,22 +40,26 @@ def command(
     with options.progress_bar(images, "verify") as bar:
         faults = verify(folder, bar.update)
     for fault in faults:
-        click.echo(f"{fault.kind}: {fault.path}")
+        output.show(f"{fault.kind}: {fault.path}")
     left = len(faults)
+    written: list[str] = []
     if not faults:
-        click.echo(f"{folder}: all {images:,} images are what the manifest says.")
+        output.show(f"{folder}: all {images:,} images are what the manifest says.")
     elif repair and data is not None:
         written = _repair(folder, data, suite_name, faults)
         left -= len(written)
         if written:
-            click.echo(f"made again, to the same bytes: {len(written)}.")
+            output.show(f"made again, to the same bytes: {len(written)}.")
         if left:
-            click.echo(f"left: {left} extra, which may be yours; move them away.")
+            output.show(f"left: {left} extra, which may be yours; move them away.")
     else:
-        click.echo(
+        output.show(
             f"faults: {len(faults)}, in {images:,} images. --repair --data ROOT makes all but "
             "extra files again; add --suite FILE.toml if the suite is your own."
         )
+    output.document(
+        {"folder": folder, "images": images, "faults": faults, "repaired": written, "left": left}
+    )
     if left:
         ctx.exit(1)
 

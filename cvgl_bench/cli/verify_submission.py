@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from cvgl_bench.cli import output
 
 if TYPE_CHECKING:
     from cvgl_bench.runs import Run
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="The leaderboards that they are for.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The reports as one JSON list.")
+@output.json_option
 @click.pass_context
-def command(ctx: click.Context, files: tuple[Path, ...], folder: Path, as_json: bool) -> None:
+def command(ctx: click.Context, files: tuple[Path, ...], folder: Path) -> None:
     """Verify FILES that `cvgl-bench submit` made; writes nothing.
 
     Every number is computed again from the ranks, and each file compared with the runs that are
@@ -40,9 +41,7 @@ def command(ctx: click.Context, files: tuple[Path, ...], folder: Path, as_json: 
         reports.append(report)
         if run is not None and report.accepted:
             before.append(run)
-    if as_json:
-        click.echo(json.dumps([report.as_json for report in reports], indent=1))
-    else:
-        click.echo("\n\n".join(report.text for report in reports))
+    output.show("\n\n".join(report.text for report in reports))
+    output.document([report.as_json for report in reports])
     if not all(report.accepted for report in reports):
         ctx.exit(1)
