@@ -128,7 +128,9 @@ def work(request, make_cvusa, small_suite, tmp_path):
         generate(make_plan(suite, load_dataset("cvusa", root, "val"), suite.cells), made)
     job = plan_evaluation(suite, root, load("mean-color"), set_folder=made)
     source = ModelSource("mean-color")
-    return job, _Work(job.suite, job.dataset, job.pictures, job.cells, source, 2, None)
+    return job, _Work(
+        job.suite, job.dataset, job.pictures, job.cells, job.precision, source, 2, None
+    )
 
 
 def test_an_actor_embeds_what_one_process_embeds_also_after_a_journey(work, tmp_path):
