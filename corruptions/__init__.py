@@ -30,6 +30,7 @@ from corruptions.digital import contrast, jpeg_compression, pixelate
 from corruptions.inputs import as_rgb
 from corruptions.noise import gaussian_noise, impulse_noise, shot_noise, speckle_noise
 from corruptions.pixels import Image
+from corruptions.rounding import round_down
 from corruptions.weather import brightness, fog, frost, snow, spatter
 
 if sys.version_info >= (3, 11):
@@ -37,7 +38,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-forget_stale(Path(__file__).parent)
+forget_stale(Path(__file__).parent, round_down)
 
 __all__ = [
     "CODECS",

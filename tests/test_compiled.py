@@ -1,41 +1,68 @@
 import os
+from pathlib import Path
+from types import SimpleNamespace
 
+import numba
 import pytest
 
 from corruptions.compiled import forget_stale
+from corruptions.rounding import round_down
 
 
 @pytest.fixture
 def package(tmp_path):
-    """Two source files of an hour ago, and an index of each that was made half an hour later."""
-    (tmp_path / "__pycache__").mkdir()
+    """A package of two files, and a folder with an index of each, as a first run leaves them."""
+    package, kept = tmp_path / "package", tmp_path / "kept"
+    for folder in (package, kept):
+        folder.mkdir()
     for name in ("one", "two"):
-        for path, age in ((f"{name}.py", 3600), (f"__pycache__/{name}.f-1.py311.nbi", 1800)):
-            (tmp_path / path).write_text("x")
-            set_age(tmp_path / path, age)
-    return tmp_path
+        (package / f"{name}.py").write_text(name)
+    forget_stale(package, kernel(kept))
+    for name in ("one", "two"):
+        (kept / f"{name}.f-1.py311.nbi").write_text("x")
+    return package
 
 
-def set_age(path, seconds):
-    made = 2_000_000_000 - seconds
-    os.utime(path, (made, made))
+def kernel(kept):
+    """What stands for a compiled function, which says where numba keeps it."""
+    return SimpleNamespace(stats=SimpleNamespace(cache_path=str(kept)))
 
 
 def indices(package):
-    return sorted(path.name[:3] for path in (package / "__pycache__").glob("*.nbi"))
+    return sorted(path.name[:3] for path in (package.parent / "kept").glob("*.nbi"))
 
 
-def test_what_was_compiled_after_the_last_change_is_kept(package):
-    forget_stale(package)
+def test_what_was_compiled_of_the_same_files_is_kept(package):
+    forget_stale(package, kernel(package.parent / "kept"))
     assert indices(package) == ["one", "two"]
 
 
-def test_a_change_in_one_file_forgets_what_was_compiled_of_all(package):
-    set_age(package / "two.py", 600)
-    forget_stale(package)
+def test_a_change_in_one_file_forgets_what_was_compiled_of_all_whatever_its_time(
+    package,
+):
+    (package / "two.py").write_text("another")
+    os.utime(package / "two.py", (1, 1))
+    forget_stale(package, kernel(package.parent / "kept"))
     assert indices(package) == []
 
 
-def test_a_package_that_was_never_compiled_is_no_error(tmp_path):
-    (tmp_path / "one.py").write_text("x")
-    forget_stale(tmp_path)
+def test_a_file_that_is_gone_forgets_too(package):
+    (package / "two.py").unlink()
+    forget_stale(package, kernel(package.parent / "kept"))
+    assert indices(package) == []
+
+
+def test_what_was_compiled_before_there_was_a_stamp_is_forgotten(package):
+    (package.parent / "kept" / "sources.sha256").unlink()
+    forget_stale(package, kernel(package.parent / "kept"))
+    assert indices(package) == []
+
+
+def test_a_package_that_was_never_compiled_is_no_error(package, tmp_path):
+    forget_stale(package, kernel(tmp_path / "nowhere"))
+
+
+def test_a_compiled_function_says_where_numba_keeps_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    again = numba.njit(cache=True)(round_down.py_func)
+    assert tmp_path in Path(again.stats.cache_path).parents

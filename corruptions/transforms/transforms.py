@@ -1,7 +1,7 @@
 """The transforms of torchvision's v2."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 
 from corruptions import CORRUPTIONS, PROFILES, parameters
 from corruptions.gpu import corrupt_batch
+from corruptions.inputs import as_rgb
 from corruptions.transforms.pictures import check_tensor, corrupt_picture, picture_seed, wrapped
 
 Picture = TypeVar("Picture")
@@ -164,10 +165,19 @@ class RandomCorruption(_Corrupting):
 
     def _corrupt(self, picture: Picture, rng: np.random.Generator) -> Picture:
         if rng.random() >= self.p:
-            return picture
+            return _in_colour(picture)
         name = self.names[rng.integers(len(self.names))]
         severity = self.severities[rng.integers(len(self.severities))]
         return corrupt_picture(picture, name, severity, rng=rng, profile=self.profile)
+
+
+def _in_colour(picture: Picture) -> Picture:
+    """A picture as it is, but RGB, as a corrupted one would be."""
+    if isinstance(picture, Tensor):
+        return picture
+    pixels: Any = as_rgb(picture)
+    found: Any = PillowImage.fromarray(pixels) if isinstance(picture, PillowImage.Image) else pixels
+    return cast(Picture, found)
 
 
 def _listed(what: str, given: Sequence[Picture]) -> tuple[Picture, ...]:
