@@ -4,7 +4,7 @@ import inspect
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from typing import Any, Literal, TypeVar, cast
 
@@ -103,7 +103,8 @@ class Encoding:
 
     Attributes:
         who: model and side, for messages.
-        done: how many images were checked so far.
+        done: how many images were checked so far, or the number of the next one.
+        unchecked: how many were encoded since.
 
     Raises:
         ModelError: an argument makes no sense.
@@ -124,7 +125,7 @@ class Encoding:
         if precision not in ("float32", "bfloat16"):
             raise ModelError(unknown("precision", precision, ["float32", "bfloat16"]))
         prepare(adapter, place)
-        self.side, self.place, self.done = side, place, 0
+        self.side, self.place, self.done, self.unchecked = side, place, 0, 0
         self.who = f"{adapter.name} ({side})"
         self._encode = encoder_of(adapter, side, fov_degrees)
         self._in_16_bits = precision == "bfloat16"
@@ -142,18 +143,19 @@ class Encoding:
         """
         with memory_errors(), torch.inference_mode():
             images = make()
+        # With enabled=False it would switch off the caller's own, such as a training's.
+        autocast = (
+            torch.autocast(self.place.type, torch.bfloat16) if self._in_16_bits else nullcontext()
+        )
         try:
-            with (
-                memory_errors(),
-                torch.inference_mode(),
-                torch.autocast(self.place.type, torch.bfloat16, enabled=self._in_16_bits),
-            ):
+            with memory_errors(), torch.inference_mode(), autocast:
                 return self._encode(images)
         except (ModelError, OutOfMemoryError):
             raise
         except (Exception, SystemExit) as error:
+            first = self.done + self.unchecked
             raise ModelError(
-                f"{self.who} failed at images {self.done} to {self.done + len(images) - 1}: "
+                f"{self.who} failed at images {first} to {first + len(images) - 1}: "
                 f"{type(error).__name__}: {error} (cvgl-bench --traceback ... shows where)"
             ) from error
 

@@ -155,7 +155,7 @@ def _images(job: "Evaluation", sources: Sources, cell: Cell, codec: str) -> Iden
     if cell.corruption == CLEAN and cell.view == FULL.name:
         return {"codec": codec, "files": _of(sources.panoramas)}
     ids = [pair.id for pair in job.pictures.queries]
-    on_device = {"corrupted_on": "device"} if corrupted_on_device(job.pictures) else {}
+    on_device = _device() if corrupted_on_device(job.pictures) else {}
     return on_device | {
         "codec": codec,
         "cell": cell.model_dump(),
@@ -164,6 +164,13 @@ def _images(job: "Evaluation", sources: Sources, cell: Cell, codec: str) -> Iden
         "suite": job.suite.fingerprint,
         "versions": versions(job.suite.codec),
     }
+
+
+def _device() -> Identity:
+    """What computes pictures that are corrupted on a device."""
+    import torch
+
+    return {"corrupted_on": "device", "torch": torch.__version__}
 
 
 def _files(pictures: SetPictures, cell: Cell) -> list[str]:

@@ -12,7 +12,7 @@ from cvgl_bench.embedding import Device, Precision, resolve_device
 from cvgl_bench.embedding_identity import Sources, Unit, key_of, plan_units
 from cvgl_bench.embedding_run import Embedder, Scale
 from cvgl_bench.embedding_store import EmbeddingStore
-from cvgl_bench.errors import ModelError
+from cvgl_bench.errors import CvglBenchError, ModelError
 from cvgl_bench.evaluation_folder import (
     UNFINISHED,
     already_finished,
@@ -224,7 +224,12 @@ def _cost(embedder: Embedder) -> Cost | None:
     scale = embedder.scale
     if not scale.with_cost or scale.elsewhere is not None:
         return None
-    return cost_of(embedder.job, embedder.device, embedder.size.now, scale.tell)
+    try:
+        return cost_of(embedder.job, embedder.device, embedder.size.now, scale.tell)
+    except CvglBenchError as error:
+        # The embeddings are there: they are not thrown away for what they cost.
+        scale.tell(f"what the model costs could not be measured: {error}")
+        return None
 
 
 def _nameless(job: Evaluation) -> str:

@@ -162,6 +162,8 @@ def already_finished(embedder: Embedder, units: Sequence[Unit], out: Path) -> Re
     )
     if not same or [score.cell for score in record.cells] != list(job.cells):
         return None
+    if not embedder.made_alike(record.environment):
+        return None
     # The folder was only made to look.
     shutil.rmtree(embedder.store.folder, ignore_errors=True)
     return record

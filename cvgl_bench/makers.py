@@ -67,6 +67,9 @@ class Views(Protocol):
             DataError: a picture is too small for the corruption.
         """
 
+    def finish(self, cell: Cell) -> None:
+        """Let go of a cell's pictures."""
+
 
 class Maker(Protocol):
     """Makes batches' views."""
@@ -138,7 +141,7 @@ class _Processor:
 
 @dataclass
 class _ProcessorViews:
-    """Renders in threads; keeps what was started last, and what before that."""
+    """Renders in threads what is started, and keeps it until it is finished with."""
 
     maker: _Processor
     batch: Batch
@@ -147,13 +150,15 @@ class _ProcessorViews:
     def start(self, cell: Cell) -> None:
         both = zip(self.batch.pairs, self.batch.sources, strict=True)
         pool, picture = self.maker.pool, self.maker.picture
-        started = [pool.submit(picture, pair, source, cell) for pair, source in both]
-        self.rendering = dict([*self.rendering.items()][-1:]) | {cell: started}
+        self.rendering[cell] = [pool.submit(picture, pair, source, cell) for pair, source in both]
 
     def make(self, cell: Cell, part: slice) -> Tensor:
         with self.maker.clock.stage("make"):
             pictures = np.stack([future.result() for future in self.rendering[cell][part]])
             return torch.from_numpy(pictures).to(self.maker.place).permute(0, 3, 1, 2)
+
+    def finish(self, cell: Cell) -> None:
+        del self.rendering[cell]
 
 
 @dataclass(frozen=True)
@@ -178,7 +183,7 @@ class _DeviceViews:
     def _panoramas(self) -> Tensor:
         pixels = torch.from_numpy(np.stack([source.pixels for source in self.batch.sources]))
         if self.maker.place.type == "cuda":
-            # From pinned memory, the copy goes on beside the work on the batch before.
+            # From pinned memory, so that the host need not wait for the copy.
             pixels = pixels.pin_memory()
         return pixels.to(self.maker.place, non_blocking=True).permute(0, 3, 1, 2).contiguous()
 
@@ -205,26 +210,31 @@ class _DeviceViews:
                 parts.append(recode(worse, rendered.suite.jpeg_quality))
         return torch.cat(parts)
 
+    def finish(self, cell: Cell) -> None:
+        """There is nothing to let go of."""
+
     def _corrupted(self, views: Tensor, outputs: Sequence[Output]) -> Tensor:
+        names = dict.fromkeys(output.corruption for output in outputs)
+        if len(names) == 1:
+            return self._worse(views, outputs)
         worse = views.clone()
-        for name in dict.fromkeys(output.corruption for output in outputs):
-            if name in (CLEAN, CODEC_ONLY):
-                continue
+        for name in names:
             mine = [place for place, output in enumerate(outputs) if output.corruption == name]
-            try:
-                worse[mine] = corrupt_batch(
-                    views[mine],
-                    name,
-                    [outputs[place].severity for place in mine],
-                    rngs=[generator(outputs[place].seed) for place in mine],
-                    profile=self.maker.rendered.suite.profile,
-                )
-            except ValueError as error:
-                output = outputs[mine[0]]
-                raise DataError(
-                    f"queries from {output.image_id}, {output.cell}: {error}"
-                ) from error
+            worse[mine] = self._worse(views[mine], [outputs[place] for place in mine])
         return worse
+
+    def _worse(self, views: Tensor, outputs: Sequence[Output]) -> Tensor:
+        """Views with one corruption, at each output's severity."""
+        first = outputs[0]
+        if first.corruption in (CLEAN, CODEC_ONLY):
+            return views
+        severities = [output.severity for output in outputs]
+        rngs = [generator(output.seed) for output in outputs]
+        profile = self.maker.rendered.suite.profile
+        try:
+            return corrupt_batch(views, first.corruption, severities, rngs=rngs, profile=profile)
+        except ValueError as error:
+            raise DataError(f"queries from {first.image_id}, {first.cell}: {error}") from error
 
 
 def _crop(panoramas: Tensor, outputs: Sequence[Output]) -> Tensor:

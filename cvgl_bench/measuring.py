@@ -104,8 +104,11 @@ def measure_cost(
     flops_ground, flops_aerial = (_flops(encoding, image, tell) for encoding, image in both)
     networks = _networks(adapter)
     is_seen = bool(networks or flops_ground or flops_aerial)
-    _run(encodings[0], [ground])
-    alone = np.array(_seconds(partial(_run, encodings[0], [ground]), _FEWEST_ALONE))
+    try:
+        _run(encodings[0], [ground])
+        alone = np.array(_seconds(partial(_run, encodings[0], [ground]), _FEWEST_ALONE))
+    except OutOfMemoryError as error:
+        raise ModelError(f"{adapter.name} ran out of memory at one picture.") from error
     memory, batches = _batches(encodings[0], ground, size, _bytes(networks))
     return Cost(
         latency_ms=_rounded(1000 * np.median(alone)),
@@ -193,9 +196,11 @@ def _batches(
 def _peak_memory(encoding: Encoding, batch: Sequence[_Image], weights: int) -> int:
     """The most bytes that torch has allocated at once while it embeds a batch."""
     if encoding.place.type == "cuda":
+        # Tables of corruptions may be there as well, which are not the model's.
+        others = max(0, torch.cuda.memory_allocated(encoding.place) - weights)
         torch.cuda.reset_peak_memory_stats(encoding.place)
         _run(encoding, batch)
-        return int(torch.cuda.max_memory_allocated(encoding.place))
+        return int(torch.cuda.max_memory_allocated(encoding.place)) - others
     # Or the profiler's library tells on standard error that it begins, ends and finds no GPU.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     with profile(profile_memory=True) as profiled:
@@ -211,7 +216,7 @@ def _flops(encoding: Encoding, image: _Image, tell: Callable[[str], object]) -> 
     try:
         with _unfused(), counter:
             _run(encoding, [image])
-    except ModelError as error:
+    except (ModelError, OutOfMemoryError) as error:
         tell(f"the FLOPs of {encoding.who} cannot be counted: {error}")
         return None
     return int(counter.get_total_flops())

@@ -60,7 +60,7 @@ class Pieces:
                 self._join(unit)
         with closing(one_ahead(stream.read(span) for span in todo)) as read:
             for span, batches in zip(todo, read, strict=True):
-                made = stream.embed(batches, lacking[span], progress)
+                made = stream.embed(batches, span.start, lacking[span], progress)
                 for unit, (rows, seconds) in zip(lacking[span], made, strict=True):
                     self._add(unit, span, rows, seconds)
                     if len(self.spans) > 1 and last[key_of(unit.identity)] == span:

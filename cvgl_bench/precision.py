@@ -62,8 +62,8 @@ def precision_of(job: "Evaluation", device: "Device", size: BatchSize) -> dict[s
                 f"and not found (R@1 {100 * right.mean():.1f} in float32, "
                 f"{100 * in_16_bits.mean():.1f} in bfloat16): use --precision float32."
             )
-        words.append(f"{changed} of {len(pairs)} queries change at rank 1 in {cell}")
-    return {"precision": f"bfloat16 ({'; '.join(words)})"}
+        words.append(f"{changed} of {len(pairs)} in {cell}")
+    return {"precision": f"bfloat16 (change at rank 1: {', '.join(words)})"}
 
 
 @dataclass(frozen=True)

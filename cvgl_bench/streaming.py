@@ -17,7 +17,7 @@ from corruptions.gpu import PIXELS_AT_ONCE
 from cvgl_bench.batch_size import BatchSize, OutOfMemoryError, memory_errors
 from cvgl_bench.clock import Clock
 from cvgl_bench.embedding import Encoding
-from cvgl_bench.embedding_identity import Unit, must_be
+from cvgl_bench.embedding_identity import Unit, key_of, must_be
 from cvgl_bench.errors import ModelError
 from cvgl_bench.executors import Progress
 from cvgl_bench.makers import BYTES_A_PIXEL, Batch, Views, making, processors
@@ -105,7 +105,7 @@ class Stream:
         return batches
 
     def embed(
-        self, batches: Sequence[Batch], units: Sequence[Unit], progress: Progress
+        self, batches: Sequence[Batch], first: int, units: Sequence[Unit], progress: Progress
     ) -> Iterator[tuple[Rows, float]]:
         """Embed queries in all of the cells; yields the rows and seconds of each cell.
 
@@ -113,6 +113,7 @@ class Stream:
 
         Args:
             batches: the queries, as `read` gives them.
+            first: the number of the first.
             units: the cells.
             progress: told how many pictures were finished.
 
@@ -123,7 +124,7 @@ class Stream:
         """
         cells = [unit.cell for unit in units if unit.cell is not None]
         launched = [
-            _Launched(unit, cell, self._encoding(unit), self.clock.seconds(cell))
+            _Launched(unit, cell, self._encoding(unit, first), self.clock.seconds(cell))
             for unit, cell in zip(units, cells, strict=True)
         ]
         steps = [*itertools.product(range(len(cells)), range(len(batches)))]
@@ -134,6 +135,7 @@ class Stream:
                 if ahead is not None:
                     views[ahead[1]].start(cells[ahead[0]])
                 self._launch(launched[place], views[number], batches[number])
+                views[number].finish(cells[place])
                 if number == len(batches) - 1 and place >= self._behind:
                     yield self._finished(launched[place - self._behind], progress)
             for work in launched[len(launched) - self._behind :]:
@@ -144,15 +146,20 @@ class Stream:
         first = 0
         while first < len(batch):
             part = slice(first, min(first + self.size.now, len(batch)))
+            work.encoding.unchecked = sum(count for _, count in work.rows)
             try:
                 with memory_errors():
                     pictures = views.make(work.cell, part)
-                with self.clock.stage(work.cell):
+                with self.clock.stage(work.cell), memory_errors():
                     rows = work.encoding.encode(partial(_floats, pictures))
+                    if isinstance(rows, Tensor):
+                        # A model may hand out the same buffer again and again.
+                        rows = rows.detach().clone()
             except OutOfMemoryError:
                 shape = batch.sources[0].pixels.shape[:2]
-                done = work.encoding.done + sum(count for _, count in work.rows)
-                self.size.make_smaller(part.stop - first, shape, work.encoding.who, done)
+                encoding = work.encoding
+                number = encoding.done + encoding.unchecked
+                self.size.make_smaller(part.stop - first, shape, encoding.who, number)
                 continue
             work.rows.append((rows, part.stop - first))
             first = part.stop
@@ -171,9 +178,19 @@ class Stream:
         progress(len(rows))
         return rows, self.clock.seconds(work.cell) - work.seconds_before
 
-    def _encoding(self, unit: Unit) -> Encoding:
-        how = unit.side, self.place, unit.fov_degrees, self.job.precision
-        return Encoding(self.job.adapter, *how)
+    def _encoding(self, unit: Unit, first: int) -> Encoding:
+        """The encoder of a cell, whose next image has this number."""
+        key = key_of(unit.identity)
+        if key not in self._encodings:
+            how = unit.side, self.place, unit.fov_degrees, self.job.precision
+            self._encodings[key] = Encoding(self.job.adapter, *how)
+        encoding = self._encodings[key]
+        encoding.done, encoding.unchecked = first, 0
+        return encoding
+
+    @cached_property
+    def _encodings(self) -> dict[str, Encoding]:
+        return {}
 
     @property
     def _behind(self) -> int:

@@ -442,3 +442,17 @@ def test_rows_that_16_bits_have_rounded_get_unit_length_and_others_are_refused()
     short = Encoding(Halved(0.98), "ground", place, precision="bfloat16")
     with pytest.raises(ModelError, match=r"a row of length 0\.98"):
         list(embed_batches(short, images, size=BatchSize(40)))
+
+
+def test_the_callers_own_autocast_reaches_the_model():
+    class Seeing(Means):
+        def encode_ground(self, images):
+            self.seen = torch.is_autocast_enabled("cpu")
+            return super().encode_ground(images)
+
+    model = Seeing()
+    with torch.autocast("cpu", torch.bfloat16):
+        embed(model, pictures(2), side="ground")
+    assert model.seen
+    embed(model, pictures(2), side="ground")
+    assert not model.seen

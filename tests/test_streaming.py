@@ -13,7 +13,7 @@ from cvgl_bench.codec import decode
 from cvgl_bench.datasets import load_dataset
 from cvgl_bench.embedding_run import Scale
 from cvgl_bench.errors import DataError, ModelError, SuiteError
-from cvgl_bench.evaluation import Arithmetic, evaluate, plan_evaluation
+from cvgl_bench.evaluation import Arithmetic, evaluate, evaluate_shard, plan_evaluation
 from cvgl_bench.makers import Batch, making
 from cvgl_bench.pictures import RenderedPictures
 from cvgl_bench.record import read_record
@@ -121,7 +121,9 @@ def test_any_span_batch_and_maker_give_the_same_rows(
     monkeypatch.setattr(streaming, "MOST_QUERIES", most)
     record, rows = run(world, tmp_path / "run", batch_size=batch_size, corrupt_on=corrupt_on)
     assert_same(whole, rows)
-    assert record.environment["corrupted_on"] == "cpu"
+    assert (
+        record.environment["corrupted_on"] == {"cpu": "cpu", "device": "device (cpu)"}[corrupt_on]
+    )
     assert not (tmp_path / "run/embeddings.unfinished").exists()
 
 
@@ -254,10 +256,71 @@ def test_bfloat16_is_recorded_with_what_it_changes_and_refused_where_that_is_too
             panorama.save(path, quality=95)
     world = small_suite(pairs=40), root
     record, rows = run(world, tmp_path / "run", precision="bfloat16")
-    assert record.environment["precision"].startswith("bfloat16 (0 of 40 queries change at rank 1")
-    assert record.environment["precision"].endswith("in contrast 5)")
+    said = "bfloat16 (change at rank 1: 0 of 40 in clean, 0 of 40 in contrast 5)"
+    assert record.environment["precision"] == said
     assert all(array.dtype == np.float32 for array in rows.values())
     with pytest.raises(ModelError, match=r"in bfloat16, \d+ of 40 queries of .* use --precision"):
         run(world, tmp_path / "rough", Rounding(), precision="bfloat16")
     assert not (tmp_path / "rough/record.json").exists()
     assert "precision" not in read_record(tmp_path / "run/record.json").model_dump()["model"]
+
+
+class Buffered(Colors):
+    """Hands out the same buffer again and again, as captured graphs do."""
+
+    def encode_ground(self, images):
+        rows = super().encode_ground(images)
+        if not hasattr(self, "buffer"):
+            self.buffer = torch.empty(64, rows.shape[1])
+        self.buffer[: len(rows)] = rows
+        return self.buffer[: len(rows)]
+
+    encode_aerial = encode_ground
+
+
+def test_a_model_may_hand_out_the_same_buffer_for_every_batch(world, tmp_path):
+    _, rows = run(world, tmp_path / "run", Buffered(), batch_size=2)
+    assert_same(rows, run(world, tmp_path / "whole", batch_size=2)[1])
+
+
+class FailsOnDark(Colors):
+    def encode_ground(self, images):
+        if images.mean() < 0.02:
+            raise ValueError("too dark")
+        return super().encode_ground(images)
+
+
+@pytest.mark.parametrize("most", [2, 512])
+def test_a_failure_names_the_number_of_the_picture_whatever_the_span(
+    world, tmp_path, monkeypatch, most
+):
+    monkeypatch.setattr(streaming, "MOST_QUERIES", most)
+    Image.new("RGB", (96, 32)).save(world[1] / "streetview/panos/0000005.jpg")
+    with pytest.raises(
+        ModelError, match=r"\(ground\) failed at images 4 to 4: ValueError: too dark"
+    ):
+        run(world, tmp_path / "run", FailsOnDark(), batch_size=2)
+
+
+def test_a_shard_does_not_take_the_record_of_another_precision_or_maker(world, tmp_path):
+    suite, root = world
+    run(world, tmp_path / "run")
+    for arithmetic in (Arithmetic(precision="bfloat16"), Arithmetic(corrupt_on="device")):
+        model = Colors()
+        job = plan_evaluation(suite, root, model, arithmetic=arithmetic)
+        assert evaluate_shard(job, tmp_path / "run", (1, 2), scale=ALONE) is None
+        assert len(model.seen) > 0
+
+
+def test_pictures_are_let_go_of_when_their_cell_is_done(make_cvusa, small_suite):
+    pairs = load_dataset("cvusa", make_cvusa(3), "val").pairs
+    sources = [read_source(pair, CODECS["pillow"]) for pair in pairs]
+    suite = small_suite()
+    with making(RenderedPictures(suite, "cvusa", pairs), Clock(CPU), CPU, 1 << 20) as maker:
+        views = maker.begin(Batch(pairs, sources))
+        for cell in suite.cells:
+            views.start(cell)
+        for cell in suite.cells:
+            views.make(cell, slice(0, 3))
+            views.finish(cell)
+        assert views.rendering == {}

@@ -363,3 +363,12 @@ def test_an_item_without_a_picture_there_is_refused(item, at, said):
 def test_the_library_alone_does_not_bring_torch():
     check = "import sys, corruptions; assert not {'torch', 'torchvision'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)
+
+
+def test_grey_pictures_come_back_in_colour_whether_they_are_drawn_or_not():
+    grey = np.full((32, 32), 90, np.uint8)
+    for picture in (grey, Image.fromarray(grey)):
+        never = RandomCorruption(["contrast"], [1], p=0.0)(picture)
+        always = RandomCorruption(["contrast"], [1], p=1.0)(picture)
+        assert np.asarray(never).shape == np.asarray(always).shape == (32, 32, 3)
+        np.testing.assert_array_equal(np.asarray(never), 90)

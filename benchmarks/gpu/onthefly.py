@@ -88,8 +88,8 @@ class Bench:
             stream = Stream(job, known, self.place, size, None, lambda *_: None)
             start = time.perf_counter()
             with closing(one_ahead(stream.read(span) for span in stream.spans)) as read:
-                for batches in read:
-                    for _ in stream.embed(batches, units, no_progress):
+                for span, batches in zip(stream.spans, read, strict=True):
+                    for _ in stream.embed(batches, span.start, units, no_progress):
                         pass
             wall = time.perf_counter() - start
         stages = stream.clock.stages

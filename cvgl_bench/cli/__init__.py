@@ -71,6 +71,13 @@ class LazyGroup(click.Group):
             if ctx.params.get("traceback"):
                 raise
             raise OneSentence(f"{error.filename or 'the disk'}: {error.strerror}.") from error
+        except RuntimeError as error:
+            if ctx.params.get("traceback") or "no locator available" not in str(error):
+                raise
+            raise OneSentence(
+                "numba can keep compiled functions neither beside the code nor in the user's cache "
+                "folder: set NUMBA_CACHE_DIR to a folder that you can write to."
+            ) from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),
-    default="float32",
-    show_default=True,
-    help="Of the model.",
+    help="Of the model. Default: the run's.",
 )
 @output.json_option
 def command(
@@ -39,7 +37,7 @@ def command(
     weights: Path | None,
     device: Literal["auto", "cpu", "cuda"],
     batch_size: int,
-    precision: Literal["float32", "bfloat16"],
+    precision: Literal["float32", "bfloat16"] | None,
 ) -> None:
     """Measure what a run's model costs here, and write it into the run's record.
 
@@ -64,7 +62,7 @@ def command(
         adapter,
         cells=[record.cells[0].cell],
         partial=True,
-        arithmetic=Arithmetic(precision=precision),
+        arithmetic=Arithmetic(precision=precision or precision_of(record)),
     )
     refuse_other_data(run, record, job)
     cost = cost_of(job, device, batch_size, say)
@@ -74,6 +72,12 @@ def command(
     output.show(f"written: {path}")
     about = {"model": record.model.name, "weights_sha256": record.model.weights_sha256}
     output.document({**about, "suite": record.suite.label, "cost": cost, "files": [path]})
+
+
+def precision_of(record: Record) -> Literal["float32", "bfloat16"]:
+    """What a run's model computed in."""
+    said = record.environment.get("precision", "float32")
+    return "bfloat16" if said.startswith("bfloat16") else "float32"
 
 
 def say(sentence: str) -> None:

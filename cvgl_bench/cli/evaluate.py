@@ -54,7 +54,8 @@ if TYPE_CHECKING:
 @click.option(
     "--max-memory",
     type=Size(),
-    help="For embeddings and similarities, such as 4G; the model's own comes on top.",
+    help="For pictures rendered on the fly, embeddings and similarities, such as 4G; the model's "
+    "own comes on top.",
 )
 @click.option(
     "--shard",

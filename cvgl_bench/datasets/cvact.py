@@ -85,7 +85,14 @@ def _read_mat(source: Path) -> dict[str, Any]:
 
     try:
         data: dict[str, Any] = loadmat(str(source), struct_as_record=False, squeeze_me=True)
-    except (OSError, ValueError, TypeError, NotImplementedError, MatReadError) as error:
+    except (
+        OSError,
+        LookupError,
+        ValueError,
+        TypeError,
+        NotImplementedError,
+        MatReadError,
+    ) as error:
         raise DataError(f"{source} cannot be read as a MATLAB file: {error}.") from error
     return data
 
