@@ -97,7 +97,7 @@ def test_fields_of_keys_that_differ_in_one_bit_are_independent(other):
     differences = words(KEY, 0, size) ^ words(changed, 0, size)
     flipped = np.unpackbits(differences.view(np.uint8)).reshape(size, 32).sum(axis=1)
     binomial = stats.binom.pmf(np.arange(33), 32, 0.5) * size
-    counts, expected = np.bincount(flipped, minlength=33)[6:27], binomial[6:27]
+    counts, expected = np.bincount(flipped.astype(np.int64), minlength=33)[6:27], binomial[6:27]
     assert p_value(counts, expected * counts.sum() / expected.sum()) > LEAST_P
     here, there = (words(key, 0, size).astype(float) for key in (KEY, changed))
     assert abs(np.corrcoef(here, there)[0, 1]) < 5 / np.sqrt(size)
