@@ -77,6 +77,7 @@ $(VENV)/.ready-docs: $(VENV)/.ready
 
 $(VENV)/.ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV): some minutes, and about 3 GB to download."
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[pretrained,published,dev]"
 	touch $@

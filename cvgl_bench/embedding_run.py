@@ -1,6 +1,6 @@
 """An evaluation's arrays, one after the other: found, taken from a cache, or embedded now."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,14 +164,6 @@ class Embedder:
         page = self.store.take(page.model_copy(update={"cached": True}), cache)
         self._pages[key_of(unit.identity)] = page
         return True
-
-    def made_alike(self, environment: Mapping[str, str]) -> bool:
-        """Whether a record's environment is that of this precision, corrupted as here."""
-        precision = environment.get("precision", "float32").split()[0]
-        worse = any(cell.corruption != CLEAN for cell in self.job.cells)
-        on_device = worse and corrupted_on_device(self.job.pictures)
-        was_on_device = "device" in environment.get(CORRUPTED_ON, "")
-        return (precision, was_on_device) == (self.job.precision, on_device)
 
     def _is_rendered(self, unit: Unit) -> bool:
         return unit.cell is not None and is_rendered(self.job.pictures, unit.cell)

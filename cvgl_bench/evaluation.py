@@ -21,6 +21,7 @@ from cvgl_bench.evaluation_folder import (
     finish,
     model_card,
     provenance_of,
+    refuse_another_making,
 )
 from cvgl_bench.executors import Progress, no_progress
 from cvgl_bench.folder_lock import WHOLE, Shard, alone_in, finishing, tidy_up
@@ -202,6 +203,7 @@ def _prepare(
     size = BatchSize(batch_size)
     place = resolve_device("auto" if scale.elsewhere else device)
     refuse_another_run(out, provenance_of(job), job.cells)
+    refuse_another_making(job, out)
     store = EmbeddingStore(out / UNFINISHED)
     claim(store, job)
     sources = Sources(job)

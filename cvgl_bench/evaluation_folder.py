@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cvgl_bench import __version__
 from cvgl_bench.cost import Cost
 from cvgl_bench.datasets import Gallery, Position
-from cvgl_bench.embedding_identity import Unit, key_of
-from cvgl_bench.embedding_run import Embedder
+from cvgl_bench.datasets.base import ids_sha256
+from cvgl_bench.embedding_identity import Unit, corrupted_on_device, key_of
+from cvgl_bench.embedding_run import CORRUPTED_ON, Embedder
 from cvgl_bench.embedding_store import ArrayPage, EmbeddingStore, link
 from cvgl_bench.errors import DataError, ModelError, RecordError, first_fault
 from cvgl_bench.files import read, sha256, write_atomically
@@ -38,7 +39,7 @@ from cvgl_bench.scoring import (
     score,
     write_index,
 )
-from cvgl_bench.suite import Cell
+from cvgl_bench.suite import CLEAN, Cell
 
 if TYPE_CHECKING:
     from cvgl_bench.evaluation import Evaluation
@@ -93,6 +94,29 @@ def claim(store: EmbeddingStore, job: "Evaluation") -> None:
             f"'{theirs.weights_sha256[:12]}') on {theirs.suite} with {theirs.queries:,} queries "
             f"and {theirs.references:,} references, which is not the same as this one. Finish "
             "that one, remove its folder, or choose another --out."
+        )
+
+
+def refuse_another_making(job: "Evaluation", out: Path) -> None:
+    """Let no run replace one of another precision, or of pictures that were corrupted elsewhere.
+
+    Raises:
+        RecordError: the folder holds such a one.
+    """
+    if not (out / RECORD).is_file():
+        return
+    was = read_record(out / RECORD).environment
+    precision = was.get("precision", "float32").split()[0]
+    worse = any(cell.corruption != CLEAN for cell in job.cells)
+    on_device = worse and corrupted_on_device(job.pictures)
+    was_on_device = worse and "device" in was.get(CORRUPTED_ON, "")
+    if (precision, was_on_device) != (job.precision, on_device):
+        words = [
+            f"in {how}, pictures corrupted {'on the device' if there else 'by the processor'}"
+            for how, there in ((precision, was_on_device), (job.precision, on_device))
+        ]
+        raise RecordError(
+            f"{out} holds a run {words[0]}; this one is {words[1]}. Choose another --out."
         )
 
 
@@ -162,8 +186,6 @@ def already_finished(embedder: Embedder, units: Sequence[Unit], out: Path) -> Re
     )
     if not same or [score.cell for score in record.cells] != list(job.cells):
         return None
-    if not embedder.made_alike(record.environment):
-        return None
     # The folder was only made to look.
     shutil.rmtree(embedder.store.folder, ignore_errors=True)
     return record
@@ -186,7 +208,8 @@ def provenance_of(
         data=DataCard(
             queries=len(job.pictures.queries),
             references=len(job.dataset.references),
-            ids_sha256=job.dataset.ids_sha256,
+            # Of a set of fewer queries, those alone: the ones that the ranks are of.
+            ids_sha256=ids_sha256(job.pictures.queries),
             gallery_sha256=gallery_sha256,
             manifest_sha256=job.pictures.manifest_sha256,
         ),

@@ -11,6 +11,7 @@ from cvgl_bench.generation import generate, make_plan
 from cvgl_bench.models import load
 from cvgl_bench.ranks_file import read_ranks
 from cvgl_bench.record import read_record
+from cvgl_bench.runs import read_run
 from cvgl_bench.scoring import Resources, score
 from cvgl_bench.suite import Cell
 from cvgl_bench.summary import summarise
@@ -258,6 +259,17 @@ def test_a_partial_gallery_is_refused_or_marked(make_cvusa, small_suite, tmp_pat
         "6 queries where small-c has 7",
         "6 references where small-c has 7",
     )
+
+
+def test_a_run_of_a_set_with_fewer_queries_follows_from_its_ranks(
+    make_cvusa, small_suite, tmp_path
+):
+    root, suite = make_cvusa(5), small_suite(pairs=5)
+    dataset = load_dataset("cvusa", root, "val")
+    generate(make_plan(suite, dataset, suite.cells, limit=2), tmp_path / "set")
+    job = plan_evaluation(suite, root, Colors(), set_folder=tmp_path / "set", partial=True)
+    evaluate(job, tmp_path / "run")
+    assert read_run(tmp_path / "run").record.data.queries == 2
 
 
 def test_fewer_queries_meet_the_whole_gallery(world, tmp_path):

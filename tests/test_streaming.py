@@ -12,7 +12,7 @@ from cvgl_bench.clock import Clock
 from cvgl_bench.codec import decode
 from cvgl_bench.datasets import load_dataset
 from cvgl_bench.embedding_run import Scale
-from cvgl_bench.errors import DataError, ModelError, SuiteError
+from cvgl_bench.errors import DataError, ModelError, RecordError, SuiteError
 from cvgl_bench.evaluation import Arithmetic, evaluate, evaluate_shard, plan_evaluation
 from cvgl_bench.makers import Batch, making
 from cvgl_bench.pictures import RenderedPictures
@@ -302,14 +302,21 @@ def test_a_failure_names_the_number_of_the_picture_whatever_the_span(
         run(world, tmp_path / "run", FailsOnDark(), batch_size=2)
 
 
-def test_a_shard_does_not_take_the_record_of_another_precision_or_maker(world, tmp_path):
+def test_a_run_of_another_precision_or_maker_is_neither_replaced_nor_taken_for_this_one(
+    world, tmp_path
+):
     suite, root = world
     run(world, tmp_path / "run")
-    for arithmetic in (Arithmetic(precision="bfloat16"), Arithmetic(corrupt_on="device")):
-        model = Colors()
-        job = plan_evaluation(suite, root, model, arithmetic=arithmetic)
-        assert evaluate_shard(job, tmp_path / "run", (1, 2), scale=ALONE) is None
-        assert len(model.seen) > 0
+    before = (tmp_path / "run/record.json").read_bytes()
+    for arithmetic, words in (
+        (Arithmetic(precision="bfloat16"), "this one is in bfloat16, pictures corrupted by the"),
+        (Arithmetic(corrupt_on="device"), "this one is in float32, pictures corrupted on the dev"),
+    ):
+        job = plan_evaluation(suite, root, Colors(), arithmetic=arithmetic)
+        for call in (evaluate, lambda *args, **how: evaluate_shard(*args, (1, 2), **how)):
+            with pytest.raises(RecordError, match=words):
+                call(job, tmp_path / "run", scale=ALONE)
+    assert (tmp_path / "run/record.json").read_bytes() == before
 
 
 def test_pictures_are_let_go_of_when_their_cell_is_done(make_cvusa, small_suite):

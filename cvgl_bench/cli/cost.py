@@ -39,10 +39,11 @@ def command(
     batch_size: int,
     precision: Literal["float32", "bfloat16"] | None,
 ) -> None:
-    """Measure what a run's model costs here, and write it into the run's record.
+    """Measure what a run's model costs here.
 
-    RUN is a folder with a record and its ranks, or the record in it. Nothing is embedded again: of
-    the record, the cost alone changes. Times count only if the machine has nothing else to do.
+    RUN is a folder with a record and its ranks, or the record in it, which is written anew. Nothing
+    is embedded again: of the record, the cost alone changes. Times count only if the machine has
+    nothing else to do.
     """
     from cvgl_bench.cost import describe_cost
     from cvgl_bench.evaluation import Arithmetic, plan_evaluation
@@ -113,6 +114,10 @@ def refuse_other_data(run: Path, record: Record, job: Evaluation) -> None:
     from cvgl_bench.errors import RecordError
 
     there, here = record.data.ids_sha256, job.dataset.ids_sha256
+    sizes = (record.data.queries, record.data.references)
+    whole = (len(job.dataset.pairs), len(job.dataset.references))
+    if there and sizes != whole and sizes[1] == whole[1]:
+        return  # fewer queries of, as far as can be told, the same data
     if there and there != here:
         raise RecordError(
             f"{run} is a run of queries with the hash {there[:12]}; those in --data have "

@@ -191,7 +191,9 @@ def _pairs(
     elif given["select_on_test"]:
         raise DataError("--select-on-test needs the split that is tested on: --validation SPLIT.")
     elif len(listed) <= held_out:
-        raise DataError(f"{len(listed)} pairs are too few to hold {held_out} out.")
+        raise DataError(
+            f"{len(listed)} pairs are too few to hold {held_out} out: give a smaller --held-out."
+        )
     else:
         training, validation = listed[:-held_out], listed[-held_out:]
     about = described(

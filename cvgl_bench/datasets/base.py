@@ -109,7 +109,7 @@ class Dataset:
     @property
     def ids_sha256(self) -> str:
         """SHA-256 over the queries' ids in order."""
-        return sha256("\n".join(pair.id for pair in self.pairs).encode())
+        return ids_sha256(self.pairs)
 
     @cached_property
     def references(self) -> tuple[Reference, ...]:
@@ -117,6 +117,11 @@ class Dataset:
         if self.gallery is not None:
             return self.gallery.references
         return tuple(Reference(pair.id, pair.aerial, pair.aerial_position) for pair in self.pairs)
+
+
+def ids_sha256(pairs: Sequence[Pair]) -> str:
+    """SHA-256 over ids in order."""
+    return sha256("\n".join(pair.id for pair in pairs).encode())
 
 
 def refuse_views(dataset: Dataset, views: Iterable[str]) -> None:
