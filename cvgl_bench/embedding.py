@@ -288,5 +288,5 @@ def _check(rows: object, who: str, done: int, count: int, width: int | None) -> 
         first = int(wrong.nonzero()[0])
         raise ModelError(
             f"{who} returned a row of length {lengths[first]:.4g} instead of 1 for image "
-            f"{done + first}. Nothing was scored."
+            f"{done + first}. Nothing was scored. Both encoders end with normalize(rows, dim=1)."
         )

@@ -34,7 +34,7 @@ def command(ctx: click.Context, run: Path, out: Path | None, folder: Path) -> No
     from cvgl_bench.suite import CLEAN
     from cvgl_bench.summary import summarise
 
-    packed = pack_run(run, folder if folder.is_dir() else None)
+    packed = pack_run(run, folder if folder.is_dir() else None, out.name if out else "")
     output.show(packed.report.text)
     if not packed.report.accepted:
         click.echo("Nothing was written.", err=True)

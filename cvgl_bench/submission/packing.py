@@ -30,12 +30,13 @@ class Packed:
     report: Report
 
 
-def pack_run(path: Path, folder: Path | None = None) -> Packed:
+def pack_run(path: Path, folder: Path | None = None, name: str = "") -> Packed:
     """Pack a run, and verify what was packed. Nothing is written.
 
     Args:
         path: the run's folder, or the record in it.
         folder: the leaderboards that it is for; None leaves out what needs them.
+        name: what its file is to be called; "" names it by suite, model and weights.
 
     Raises:
         RecordError: there is no run, or record and ranks do not fit each other.
@@ -44,6 +45,6 @@ def pack_run(path: Path, folder: Path | None = None) -> Packed:
     place = path if path.is_dir() else path.parent
     ranks = submitted_ranks(place / RANKS)
     data = pack(Members(record_json(run.record).encode(), ranks))
-    name = f"{run.record.suite.label}-{entry_of(run.record)}.zip"
+    name = name or f"{run.record.suite.label}-{entry_of(run.record)}.zip"
     report, _ = verify(data, name, folder)
     return Packed(run, name, data, report)

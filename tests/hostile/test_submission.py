@@ -97,6 +97,7 @@ def test_submit_writes_what_verify_submission_accepts(forge, tmp_path):
     assert result.exit_code == 0, result.output
     assert "mine, small-c-1, full: R@1 clean 90.00, R@1_cor 58.75" in result.output
     assert f"written: {path}" in result.output
+    assert result.output.startswith("mine.zip"), "the file that is written, and not its usual name"
     assert "leaderboards/submissions/" in result.output
     result = call("verify-submission", path, "--folder", forge.board)
     assert result.exit_code == 0, result.output
