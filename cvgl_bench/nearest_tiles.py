@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvgl_bench.errors import ModelError
-from cvgl_bench.ranking import TIE_TOLERANCE
+from cvgl_bench.products import exact_lines
+from cvgl_bench.ranking import MEMORY, TIE_TOLERANCE
 
 Rows = NDArray[np.float32]
 Scores = NDArray[np.float64]
@@ -90,12 +91,7 @@ def ranks_of(photos: Rows, tiles: Rows, tile: int) -> list[int]:
 
 def similarities(photos: Rows, tiles: Rows) -> Scores:
     """Cosines of photos, (Q, D), and tiles, (R, D), computed in float64, (Q, R)."""
-    exact = photos.astype(np.float64)
-    found: Scores = np.empty((len(photos), len(tiles)))
-    for first in range(0, len(tiles), 4096):
-        part = slice(first, first + 4096)
-        found[:, part] = exact @ tiles[part].astype(np.float64).T
-    return found
+    return np.stack([line for _, line in exact_lines(photos, tiles, range(len(photos)), MEMORY)])
 
 
 def _answer(scores: Scores, top: int) -> Answer:

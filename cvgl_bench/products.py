@@ -5,7 +5,7 @@ added in float32, u = 2^-24 (Higham 2002, "Accuracy and Stability of Numerical A
 3.1), here with twice that u; and for rounded factors |q'r' - qr| <= |q' - q| |r| + |q'| |r' - r|.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -154,3 +154,27 @@ def _lengths(rows: Rows) -> NDArray[np.float64]:
 def _parts(count: int) -> list[slice]:
     """Some rows at a time: a copy in double precision of a gallery would be twice its size."""
     return [slice(i, i + _SOME_ROWS) for i in range(0, max(1, count), _SOME_ROWS)]
+
+
+def exact_lines(
+    queries: Rows, references: Rows, rows: Sequence[int] | NDArray[np.int64], memory: int
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield some queries' similarities to all references, (R,) each, in float64.
+
+    Args:
+        queries: (Q, D).
+        references: (R, D).
+        rows: which queries.
+        memory: bytes; a few queries at a time, and a few references of them, are converted.
+    """
+    number, width = references.shape
+    some = max(1, memory // (32 * number + 8 * width))
+    columns = max(1, memory // (4 * 8 * width))
+    for start in range(0, len(rows), some):
+        block = rows[start : start + some]
+        exact = queries[block].astype(np.float64)
+        lines = np.empty((len(block), number))
+        for left in range(0, number, columns):
+            part = references[left : left + columns].astype(np.float64)
+            np.matmul(exact, part.T, out=lines[:, left : left + columns])
+        yield from zip(block, lines, strict=True)

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvgl_bench.errors import ModelError
-from cvgl_bench.products import Product, by_bfloat16, by_device, by_numpy, multiplies_bfloat16
+from cvgl_bench.products import (
+    Product,
+    by_bfloat16,
+    by_device,
+    by_numpy,
+    exact_lines,
+    multiplies_bfloat16,
+)
 from cvgl_bench.sifting import CHUNK, STEPS, Best, sift, similarities
 
 TIE_TOLERANCE: Final = 1e-6
@@ -212,22 +219,11 @@ def _in_float64(
     memory: int,
 ) -> None:
     """Rank some queries by all their similarities: where too many references are alike."""
-    queries, references = embeddings
-    number, size = references.shape
-    some = max(1, min(len(rows), memory // (32 * number + 8 * size)))
-    columns = max(1, memory // (4 * 8 * size))
-    for start in range(0, len(rows), some):
-        block = rows[start : start + some]
-        exact = queries[block].astype(np.float64)
-        similarity = np.empty((len(block), number))
-        for left in range(0, number, columns):
-            part = references[left : left + columns].astype(np.float64)
-            np.matmul(exact, part.T, out=similarity[:, left : left + columns])
-        for row, line in zip(block, similarity, strict=True):
-            best.ranks[row] = np.count_nonzero(line >= least[row])
-            np.multiply(np.rint(line * STEPS, out=line), 1 / STEPS, out=line)
-            best.columns[row] = _first_of(line, best.columns.shape[1])
-            best.values[row] = line[best.columns[row]]
+    for row, line in exact_lines(*embeddings, rows, memory):
+        best.ranks[row] = np.count_nonzero(line >= least[row])
+        np.multiply(np.rint(line * STEPS, out=line), 1 / STEPS, out=line)
+        best.columns[row] = _first_of(line, best.columns.shape[1])
+        best.values[row] = line[best.columns[row]]
 
 
 def _first_of(line: NDArray[np.float64], count: int) -> NDArray[np.int64]:

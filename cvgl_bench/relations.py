@@ -5,12 +5,13 @@ more than the number of wrong references that are at least as similar. Where a q
 the ranks of all are needed for average precision, and are counted in float64.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cvgl_bench.products import exact_lines
 from cvgl_bench.ranking import MEMORY, TIE_TOLERANCE, Embeddings, Ranking, Ranks, rank_all
 from cvgl_bench.scores import average_precision
 
@@ -106,7 +107,7 @@ def rank_related(
     several = [row for row, true in enumerate(relations.true) if len(true) > 1]
     all_ranks = {
         row: _count(line, relations.true[row], ranking, best, row)
-        for row, line in _lines(queries, references, several, memory)
+        for row, line in exact_lines(queries, references, several, memory)
     }
     semi, precision, shown = relations.semi_positive, None, None
     if semi is None:
@@ -131,23 +132,6 @@ def _best(queries: Embeddings, references: Embeddings, true: Sequence[Rows]) -> 
             found = references[rows].astype(np.float64) @ queries[row].astype(np.float64)
             best[row] = rows[found.argmax()]
     return best
-
-
-def _lines(
-    queries: Embeddings, references: Embeddings, rows: Sequence[int], memory: int
-) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Yield some queries' similarities, (R,) each, in float64."""
-    number, width = references.shape
-    some = max(1, memory // (2 * 8 * number))
-    columns = max(1, memory // (4 * 8 * width))
-    for start in range(0, len(rows), some):
-        block = rows[start : start + some]
-        exact = queries[block].astype(np.float64)
-        lines = np.empty((len(block), number))
-        for left in range(0, number, columns):
-            part = references[left : left + columns].astype(np.float64)
-            np.matmul(exact, part.T, out=lines[:, left : left + columns])
-        yield from zip(block, lines, strict=True)
 
 
 def _count(line: NDArray[np.float64], true: Rows, ranking: Ranking, best: Rows, row: int) -> Ranks:
