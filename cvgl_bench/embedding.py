@@ -259,8 +259,12 @@ def one_ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
 
 def as_floats(batch: Sequence[NDArray[np.uint8]], device: torch.device) -> Tensor:
     """Pictures of one size as encoders take them: (B, 3, H, W) in 0..1."""
-    bytes_ = torch.from_numpy(np.stack(batch)).to(device)
-    return bytes_.permute(0, 3, 1, 2).contiguous().float().div_(255)
+    return in_unit_range(torch.from_numpy(np.stack(batch)).to(device).permute(0, 3, 1, 2))
+
+
+def in_unit_range(pictures: Tensor) -> Tensor:
+    """Pictures of bytes, (B, 3, H, W), as encoders take them: in 0..1."""
+    return pictures.contiguous().float().div_(255)
 
 
 def _check(rows: object, who: str, done: int, count: int, width: int | None) -> None:

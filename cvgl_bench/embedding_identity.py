@@ -129,8 +129,7 @@ def plan_units(job: "Evaluation", sources: Sources) -> list[Unit]:
     tiles = {"codec": codec, "files": _of(sources.tiles)}
     # What is as it always was is not named, so that arrays of before are known again.
     precise = {} if job.precision == "float32" else {"precision": job.precision}
-    asking = job.dataset.query_side
-    searched: Side = "aerial" if asking == "ground" else "ground"
+    asking, searched = job.dataset.query_side, job.dataset.reference_side
     gallery = _identity(model, tiles, {"side": searched} | precise)
     units = [Unit(None, len(job.dataset.references), gallery, searched)]
     for cell in job.cells:

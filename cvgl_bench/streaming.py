@@ -16,7 +16,8 @@ from corruptions.codecs import CODECS
 from corruptions.gpu import PIXELS_AT_ONCE
 from cvgl_bench.batch_size import BatchSize, OutOfMemoryError, memory_errors
 from cvgl_bench.clock import Clock
-from cvgl_bench.embedding import Encoding
+from cvgl_bench.codec import look_at
+from cvgl_bench.embedding import Encoding, in_unit_range
 from cvgl_bench.embedding_identity import Unit, key_of, must_be
 from cvgl_bench.errors import ModelError
 from cvgl_bench.executors import Progress
@@ -78,8 +79,8 @@ class Stream:
     @cached_property
     def _pixels(self) -> int:
         """Of the first panorama; the others are expected to be about as large."""
-        first = read_source(self._rendered.queries[0], CODECS[self._rendered.suite.codec])
-        return first.pixels[..., 0].size
+        (width, height), _ = look_at(self._rendered.queries[0].ground)
+        return width * height
 
     def read(self, span: range) -> list[Batch]:
         """Read and decode queries, those of a size together.
@@ -151,7 +152,7 @@ class Stream:
                 with memory_errors():
                     pictures = views.make(work.cell, part)
                 with self.clock.stage(work.cell), memory_errors():
-                    rows = work.encoding.encode(partial(_floats, pictures))
+                    rows = work.encoding.encode(partial(in_unit_range, pictures))
                     if isinstance(rows, Tensor):
                         # A model may hand out the same buffer again and again.
                         rows = rows.detach().clone()
@@ -229,8 +230,3 @@ class _Launched:
     encoding: Encoding
     seconds_before: float
     rows: list[tuple[Tensor, int]] = field(default_factory=list)
-
-
-def _floats(pictures: Tensor) -> Tensor:
-    """Pictures as encoders take them: in 0..1."""
-    return pictures.contiguous().float().div_(255)

@@ -111,6 +111,11 @@ class Dataset:
         """SHA-256 over the queries' ids in order."""
         return ids_sha256(self.pairs)
 
+    @property
+    def reference_side(self) -> Literal["ground", "aerial"]:
+        """The encoder that sees the references."""
+        return "aerial" if self.query_side == "ground" else "ground"
+
     @cached_property
     def references(self) -> tuple[Reference, ...]:
         """All pictures that are searched, in the order of their embeddings."""
