@@ -22,7 +22,7 @@ from cvgl_bench.embedding_identity import (
 )
 from cvgl_bench.embedding_store import ArrayPage, EmbeddingStore
 from cvgl_bench.errors import DataError, ModelError
-from cvgl_bench.executors import Progress, no_progress
+from cvgl_bench.executors import Progress, counted, no_progress
 from cvgl_bench.models.adapter import Side
 from cvgl_bench.pieces import Pieces
 from cvgl_bench.scoring import Resources
@@ -179,7 +179,7 @@ class Embedder:
         seconds: list[float] = []
         how = unit.side, resolve_device(self.device), unit.fov_degrees, self.job.precision
         encoding = Encoding(self.job.adapter, *how)
-        images = _counted(images_of(self.job, unit, self.sources.of(unit)), progress)
+        images = counted(images_of(self.job, unit, self.sources.of(unit)), progress)
         with closing(embed_batches(encoding, images, size=self.size, clock=seconds.append)) as rows:
             self._write(unit, rows, seconds, self.environment)
 
@@ -258,12 +258,6 @@ class Embedder:
                 "for an aerial one; they must be as many."
             )
         refuse_too_wide(self.job, width, self.scale.max_memory)
-
-
-def _counted(images: Iterator[Image], progress: Progress) -> Iterator[Image]:
-    for image in images:
-        yield image
-        progress(1)
 
 
 def refuse_too_wide(job: "Evaluation", width: int, max_memory: int | None) -> None:

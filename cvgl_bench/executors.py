@@ -12,7 +12,7 @@ import signal
 import threading
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -29,6 +29,13 @@ Result = TypeVar("Result")
 RETRIES = 3
 
 _log = logging.getLogger(__name__)
+
+
+def counted(items: Iterable[Task], progress: Progress) -> Iterator[Task]:
+    """The same items, each counted when the next one is asked for."""
+    for item in items:
+        yield item
+        progress(1)
 
 
 def no_progress(images: int) -> None:

@@ -27,7 +27,7 @@ from cvgl_bench.embedding import (
 from cvgl_bench.embedding_identity import Identity, key_of, model_identity
 from cvgl_bench.embedding_store import ArrayPage, EmbeddingStore
 from cvgl_bench.errors import DataError
-from cvgl_bench.executors import Progress, no_progress
+from cvgl_bench.executors import Progress, counted, no_progress
 from cvgl_bench.files import read, sha256
 from cvgl_bench.models.adapter import Adapter
 from cvgl_bench.nearest_tiles import Rows
@@ -172,7 +172,7 @@ class Embedding:
         self, gallery: Gallery, seconds: list[float], progress: Progress
     ) -> Generator[Rows, None, None]:
         encoding = Encoding(self.adapter, "aerial", resolve_device(self.device))
-        images = _counted(gallery.images(), progress)
+        images = counted(gallery.images(), progress)
         size = self._size(gallery.largest)
         return embed_batches(encoding, images, size=size, clock=seconds.append)
 
@@ -196,7 +196,7 @@ class Embedding:
         size = self._size(max(photo.width * photo.height for photo in photos))
         place = resolve_device(self.device)
         encoding = Encoding(self.adapter, "ground", place, self.fov_degrees)
-        images = _counted((_again(photo) for photo in photos), progress)
+        images = counted((_again(photo) for photo in photos), progress)
         return np.concatenate(list(embed_batches(encoding, images, size=size)))
 
     def _size(self, largest: int) -> BatchSize:
@@ -217,9 +217,3 @@ def _again(photo: Photo) -> Image:
     if digest != photo.sha256:
         raise DataError(f"{shown(photo.path)} has changed since this run began. Start it again.")
     return pixels
-
-
-def _counted(images: Iterator[Image], progress: Progress) -> Iterator[Image]:
-    for image in images:
-        yield image
-        progress(1)

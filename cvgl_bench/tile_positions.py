@@ -13,12 +13,12 @@ from typing import Final
 
 from cvgl_bench.datasets.base import Position, csv_rows
 from cvgl_bench.datasets.cvtown import LOCATION_FIELDS
+from cvgl_bench.datasets.vigor import TILE_STEM
 from cvgl_bench.errors import DataError
 from cvgl_bench.own_pictures import shown
 
 FIELDS: Final = ("file", "latitude", "longitude")
-_DEGREES = r"(-?\d{1,3}(?:\.\d{1,20})?)"
-_VIGOR = re.compile(rf"satellite_{_DEGREES}_{_DEGREES}", re.ASCII)
+_VIGOR = re.compile(TILE_STEM, re.ASCII)
 _LEVELS_UP = 3
 
 

@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--model", required=True, metavar="NAME|FILE.py:CLASS", help="The run's model.")
 @options.data
-@click.option("--weights", type=click.Path(path_type=Path), help="The run's checkpoint.")
+@options.weights
 @options.device
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Pictures at once."
-)
+@options.batch_size
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),
@@ -66,7 +64,7 @@ def command(
         arithmetic=Arithmetic(precision=precision or precision_of(record)),
     )
     refuse_other_data(run, record, job)
-    cost = cost_of(job, device, batch_size, say)
+    cost = cost_of(job, device, batch_size, options.say)
     path = run / RECORD if run.is_dir() else run
     write_record(path, record.model_copy(update={"cost": cost}))
     output.show(f"{record.model.name} on {record.suite.label}. {describe_cost(cost)}")
@@ -79,11 +77,6 @@ def precision_of(record: Record) -> Literal["float32", "bfloat16"]:
     """What a run's model computed in."""
     said = record.environment.get("precision", "float32")
     return "bfloat16" if said.startswith("bfloat16") else "float32"
-
-
-def say(sentence: str) -> None:
-    """Tell the user something beside what is printed."""
-    click.echo(f"cvgl-bench: {sentence}", err=True)
 
 
 def refuse_another_model(run: Path, record: Record, adapter: Adapter) -> None:

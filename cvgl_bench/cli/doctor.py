@@ -26,7 +26,7 @@ def command() -> None:
 
 @command.command("model")
 @click.argument("name", metavar="NAME|FILE.py:CLASS", shell_complete=completing.models)
-@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint; all of it must fit.")
+@options.weights
 @options.device
 @output.json_option
 @click.pass_context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,12 +29,10 @@ if TYPE_CHECKING:
     help="For --on-the-fly: the processor, or the model's device. Default: auto, the device where "
     "it is a GPU and the suite's codec can be computed there.",
 )
-@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint; all of it must fit.")
+@options.weights
 @click.option("--out", type=options.FOLDER, help="Default: runs/SUITE-VERSION/MODEL.")
 @options.device
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Pictures at once."
-)
+@options.batch_size
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),
@@ -169,11 +166,11 @@ def command(
         from cvgl_bench.ray_embedding import ModelSource, RayEmbedding
 
         elsewhere = RayEmbedding(ModelSource(model, weights), workers, address, device)
-    scale = Scale(cache, max_memory, say, elsewhere, with_cost=cost)
+    scale = Scale(cache, max_memory, options.say, elsewhere, with_cost=cost)
     try:
         record = run(job, out, shard, device=device, batch_size=batch_size, scale=scale)
     except KeyboardInterrupt:
-        say(f"stopped. {out} keeps what was finished: run the same command again to go on.")
+        options.say(f"stopped. {out} keeps what was finished: run the same command again to go on.")
         ctx.exit(options.INTERRUPTED)
     if record is None:
         output.show(f"shard {shard[0]}/{shard[1]} is done; {out} is complete when all are.")
@@ -246,13 +243,6 @@ def absolute(model: str) -> str:
     """The same model, named so that it is found from any folder."""
     file, colon, class_name = model.rpartition(":")
     return f"{Path(file).absolute()}:{class_name}" if colon else model
-
-
-def say(sentence: str) -> None:
-    """Tell the user something beside what is printed, and beside a progress bar."""
-    from tqdm import tqdm
-
-    tqdm.write(f"cvgl-bench: {sentence}", file=sys.stderr)
 
 
 def show_attention(

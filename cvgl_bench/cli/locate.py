@@ -31,7 +31,7 @@ _CACHE = Path("runs/embeddings")
     "--gallery", type=options.FOLDER, required=True, help="Aerial tiles in it and below, north up."
 )
 @options.model
-@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint; all of it must fit.")
+@options.weights
 @options.device
 @click.option(
     "--top", type=click.IntRange(1, 100), default=5, show_default=True, help="Tiles a photo."

@@ -153,6 +153,12 @@ model = click.option(
     shell_complete=completing.models,
     help="A known model or your own.",
 )
+weights = click.option(
+    "--weights", type=click.Path(path_type=Path), help="Checkpoint; all of it must fit."
+)
+batch_size = click.option(
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Pictures at once."
+)
 profile = click.option(
     "--profile",
     type=click.Choice(["standard", "published"]),
@@ -191,6 +197,13 @@ address = click.option(
     "--address",
     help="The Ray cluster: auto, or HOST:PORT. Left out, one is started on this machine.",
 )
+
+
+def say(sentence: str) -> None:
+    """Tell the user something beside what is printed, and beside a progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(f"cvgl-bench: {sentence}", file=sys.stderr)
 
 
 def progress_bar(total: int, what: str, unit: str = " images") -> tqdm[Any]:

@@ -52,7 +52,8 @@ _DEGREES: Final = r"(-?[0-9]{1,3}(?:\.[0-9]{1,20})?)"
 _PANORAMA: Final = re.compile(
     rf"([A-Za-z0-9_-]{{1,64}}),{_DEGREES},{_DEGREES},?\.(?:jpe?g|png)", re.ASCII
 )
-_TILE: Final = re.compile(rf"satellite_{_DEGREES}_{_DEGREES}\.(?:png|jpe?g)", re.ASCII)
+TILE_STEM: Final = rf"satellite_{_DEGREES}_{_DEGREES}"
+_TILE: Final = re.compile(rf"{TILE_STEM}\.(?:png|jpe?g)", re.ASCII)
 _WORDS: Final = 13
 
 
