@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.profiler import profile
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from corruptions.codecs import CODECS
@@ -224,11 +225,15 @@ def _flops(encoding: Encoding, image: _Image, tell: Callable[[str], object]) -> 
 
 @contextmanager
 def _unfused() -> Iterator[None]:
-    """Have transformers' layers computed step by step: fused into one, they are not counted."""
+    """Have transformers' layers computed step by step: fused into one, they are not counted.
+
+    Nor is, by torch 2.6 on a processor, their attention.
+    """
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
 

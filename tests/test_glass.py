@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from corruptions.blur import glass_blur
 from corruptions.chance import fill
-from corruptions.glass import shuffle_pixels
+from corruptions.glass import losses_of_blur, shuffle_pixels
+from corruptions.pixels import gaussian
 
 KEY = np.uint64(2024)
 
@@ -73,3 +75,14 @@ def test_glass_blur_shuffles_the_whole_width_of_a_panorama():
     blurred = glass_blur(image, rng, sigma=0.7, max_shift=4, iterations=1)
     rows_differ = (blurred[10:20] != blurred[10]).any(axis=(0, 2))
     assert rows_differ[6:1226].mean() > 0.95
+
+
+@pytest.mark.parametrize("sigma", [0.7, 0.9, 1.0, 1.5, 6.0])
+def test_the_original_filter_is_scipys_and_hangs_on_no_exponentials_of_numpys(sigma, monkeypatch):
+    levels = np.random.default_rng(0).random((20, 30, 3))
+    expected = ndimage.gaussian_filter(levels, (sigma, sigma, 0), mode="nearest", truncate=4.0)
+    losses = losses_of_blur.__wrapped__(sigma)
+    exact = np.exp
+    monkeypatch.setattr(np, "exp", lambda x: np.nextafter(exact(x), np.inf))
+    np.testing.assert_allclose(gaussian(levels, sigma), expected, rtol=0, atol=1e-14)
+    assert np.array_equal(losses_of_blur.__wrapped__(sigma), losses)

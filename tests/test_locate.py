@@ -139,11 +139,16 @@ def test_a_wrong_table_of_positions_is_refused(text, sentence, here):
 
 
 @settings(max_examples=100)
-@given(rows=st.lists(st.lists(st.text(max_size=6), max_size=4), max_size=4))
+@given(
+    rows=st.lists(
+        st.lists(st.text(max_size=6) | st.sampled_from(["a.png", "1.5", "-0", '"', "\0"]), max_size=4),
+        max_size=4,
+    )
+)
 def test_no_table_of_positions_brings_anything_but_a_sentence(rows, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
-    with (folder / "places.csv").open("w", newline="", encoding="utf-8", errors="replace") as file:
-        csv.writer(file).writerows([["file", "latitude", "longitude"], *rows])
+    lines = ["file,latitude,longitude", *(",".join(row) for row in rows)]
+    (folder / "places.csv").write_text("\n".join(lines), encoding="utf-8", errors="replace")
     try:
         places = find_positions(folder, ["a.png"], folder / "places.csv").places
     except DataError:

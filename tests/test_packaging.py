@@ -181,11 +181,12 @@ def test_what_is_imported_is_required_and_what_is_required_is_imported(metadata)
     requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
     for_all = {canonicalize_name(r.name) for r in requirements if "extra ==" not in str(r.marker)}
     of_extras = {canonicalize_name(r.name) for r in requirements if "extra ==" in str(r.marker)}
-    distributions = importlib.metadata.packages_distributions()
+    modules = third_party_modules()
+    distributions = bringers(modules)
     imported = {
         canonicalize_name(name)
-        for module in third_party_modules()
-        for name in distributions.get(module, [module])
+        for module in modules
+        for name in distributions.get(module, {module})
     }
     for module, bringer in BROUGHT.items():
         assert bringer in for_all
@@ -195,6 +196,17 @@ def test_what_is_imported_is_required_and_what_is_required_is_imported(metadata)
     assert imported - for_all - of_extras == set(), "not in install_requires of setup.cfg"
     imported.add("tabulate")  # by DataFrame.to_markdown, which pandas leaves to those who call it
     assert for_all - imported == set(), "in install_requires of setup.cfg, and never imported"
+
+
+def bringers(modules):
+    """What is installed brings which of these: Python 3.10 tells it of old-fashioned wheels only."""
+    found = {}
+    for distribution in importlib.metadata.distributions():
+        record = distribution.read_text("RECORD") or ""
+        tops = {re.split("[/,]", line, maxsplit=1)[0] for line in record.splitlines()}
+        for module in {top.removesuffix(".py") for top in tops} & modules:
+            found.setdefault(module, set()).add(distribution.name)
+    return found
 
 
 def third_party_modules():
