@@ -141,7 +141,9 @@ def test_a_wrong_table_of_positions_is_refused(text, sentence, here):
 @settings(max_examples=100)
 @given(
     rows=st.lists(
-        st.lists(st.text(max_size=6) | st.sampled_from(["a.png", "1.5", "-0", '"', "\0"]), max_size=4),
+        st.lists(
+            st.text(max_size=6) | st.sampled_from(["a.png", "1.5", "-0", '"', "\0"]), max_size=4
+        ),
         max_size=4,
     )
 )

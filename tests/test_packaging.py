@@ -199,7 +199,7 @@ def test_what_is_imported_is_required_and_what_is_required_is_imported(metadata)
 
 
 def bringers(modules):
-    """What is installed brings which of these: Python 3.10 tells it of old-fashioned wheels only."""
+    """What is installed brings which of these; Python 3.10 says it of old-fashioned wheels only."""
     found = {}
     for distribution in importlib.metadata.distributions():
         record = distribution.read_text("RECORD") or ""
