@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import stats
 
 from cvgl_bench.errors import RecordError, unknown
 from cvgl_bench.pairing import Standing, query_scores, standings
 from cvgl_bench.runs import Run
-from cvgl_bench.scores import breaking_severity
+from cvgl_bench.scores import beats_chance, breaking_severity
 from cvgl_bench.statistics import (
     Interval,
     Sample,
@@ -54,10 +53,7 @@ class Entry:
     def beats_chance(self) -> bool:
         """Whether it finds more when clean than guesses would, but for one time in a thousand."""
         data, clean = self.run.record.data, self.averages.get("r1_clean")
-        if clean is None:
-            return False
-        guesses = stats.binom.ppf(0.999, data.queries, 1 / data.references)
-        return round(clean.value * data.queries / 100) > guesses
+        return clean is not None and beats_chance(clean.value / 100, data.queries, data.references)
 
     @property
     def place(self) -> str:

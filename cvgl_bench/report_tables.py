@@ -9,11 +9,8 @@ import pandas as pd
 from cvgl_bench.report import Entry, Report, marks
 from cvgl_bench.report_columns import Column, average_columns, cell_frame, corruption_columns
 from cvgl_bench.statistics import Interval
-from cvgl_bench.tables import describe
+from cvgl_bench.tables import NO_MORE_THAN_CHANCE, describe
 
-_CHANCE = (
-    "finds no more than chance when clean: its RCE, relative mCE and breaking severity mean nothing"
-)
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|`*<>[]$"} | {"\n": " ", "\r": " "})
 
 
@@ -163,13 +160,23 @@ def _caption(report: Report, view: str, what: str) -> str:
 
 def _notes(entries: Sequence[Entry]) -> tuple[str, ...]:
     marked = [f"{entry.label}: {mark}." for entry in entries for mark in marks(entry.run)]
-    guesses = [f"{entry.label} {_CHANCE}." for entry in entries if not entry.beats_chance]
+    guesses = [
+        f"{entry.label} {NO_MORE_THAN_CHANCE}." for entry in entries if not entry.beats_chance
+    ]
     return (*marked, *guesses)
 
 
 def table_markdown(table: TextTable) -> str:
     """A table in Markdown; characters that mean something there are escaped."""
-    texts = table.texts.rename(index=_plain, columns=_plain)
+    return _laid_out(table.texts.rename(index=_plain, columns=_plain))
+
+
+def table_text(table: TextTable) -> str:
+    """A table for a terminal: the same, with names as they are."""
+    return _laid_out(table.texts.rename(index=lambda name: " ".join(name.splitlines())))
+
+
+def _laid_out(texts: pd.DataFrame) -> str:
     sides = ("left", *("right" for _ in texts.columns))
     return texts.to_markdown(disable_numparse=True, colalign=sides)
 
@@ -208,9 +215,6 @@ def run_notes(report: Report) -> list[str]:
     notes = []
     for run in report.runs:
         notes.append(" ".join(describe(run.record).splitlines()))
-        guesses = [e.view for e in report.entries if e.run is run and not e.beats_chance]
-        if guesses:
-            notes.append(f"{run.name} {_CHANCE} (view {', '.join(guesses)}).")
         if missing := [view for view in report.views if view not in run.views]:
             notes.append(f"{run.name} has no view {', '.join(missing)}.")
     return notes

@@ -79,9 +79,14 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
         RecordError: a run is broken, two have the same name, or they were made on other pictures.
     """
     runs = [read_run(path) for path in paths]
-    names = [run.name for run in runs]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise RecordError(f"there are two runs of {', '.join(doubled)}; name each model once.")
+    first: dict[str, Path] = {}
+    for run, path in zip(runs, paths, strict=True):
+        if run.name in first:
+            raise RecordError(
+                f"{first[run.name]} and {path} are both runs of a model named {run.name}; give one "
+                "run of each name."
+            )
+        first[run.name] = path
     for run in runs:
         refuse_other_ground(run.record, runs[0].record)
         if run.answers.ids != runs[0].answers.ids:

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import Geod
+from scipy import stats
 from scipy.integrate import trapezoid
 
 METRIC_VERSION: Final = 1
@@ -71,6 +72,11 @@ METRICS: Final[dict[str, Metric]] = {
 def recall_at(rank: Ranks, k: int) -> float:
     """R@K: the fraction of queries whose true reference is among the K nearest."""
     return float(np.count_nonzero(rank <= k) / len(rank))
+
+
+def beats_chance(recall: float, queries: int, references: int) -> bool:
+    """Whether R@1, a fraction, is more than guesses would reach but for one time in a thousand."""
+    return round(recall * queries) > stats.binom.ppf(0.999, queries, 1 / references)
 
 
 def recall_at_one_percent(rank: Ranks, references: int) -> float | None:

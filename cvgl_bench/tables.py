@@ -6,9 +6,14 @@ from collections.abc import Collection, Sequence
 import pandas as pd
 
 from cvgl_bench.record import Record
+from cvgl_bench.scores import beats_chance
+from cvgl_bench.suite import CLEAN
 from cvgl_bench.summary import Summary, refuse_other_ground, summarise
 
 SEVERITY_COLUMN = "severity {}"
+NO_MORE_THAN_CHANCE = (
+    "finds no more than chance when clean: its RCE, relative mCE and breaking severity mean nothing"
+)
 
 
 def cell_table(record: Record, view: str = "full") -> pd.DataFrame:
@@ -129,6 +134,16 @@ def _text(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
+def _views_at_chance(record: Record) -> list[str]:
+    """The views whose clean pictures the model finds no more often than guesses would."""
+    data = record.data
+    return [
+        score.view
+        for score in record.cells
+        if score.corruption == CLEAN and not beats_chance(score.r1, data.queries, data.references)
+    ]
+
+
 def describe(record: Record) -> str:
     """Say under a table what its numbers are."""
     data, suite = record.data, record.suite
@@ -148,4 +163,6 @@ def describe(record: Record) -> str:
         lines.append(f"REMARK: {record.model.remarks}.")
     if record.degenerate:
         lines.append(f"DEGENERATE: {record.degenerate}.")
+    if guesses := _views_at_chance(record):
+        lines.append(f"CHANCE: it {NO_MORE_THAN_CHANCE} (view {', '.join(guesses)}).")
     return "\n".join(lines)

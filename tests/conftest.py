@@ -52,7 +52,7 @@ def make_town_folder(make_cvusa):
 
     def make(pairs=3, **options):
         root = make_cvusa(pairs, name="town", positions=False, **options)
-        page = {"form": "pairs", "size": "small", "seed": 7, "pairs": pairs}
+        page = {"name": "cvtown", "form": "pairs", "size": "small", "seed": 7, "pairs": pairs}
         (root / "val.json").write_text(json.dumps(page | {"generator_version": GENERATOR_VERSION}))
         with (root / "split_locations" / "val.csv").open("w", newline="") as file:
             writer = csv.writer(file)

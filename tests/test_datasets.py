@@ -77,6 +77,15 @@ def test_an_empty_or_binary_list_is_refused(make_cvusa):
         load_dataset("cvusa", root, "val")
 
 
+def test_cvtown_is_not_taken_for_cvusa_whose_layout_it_has(make_town_folder, make_cvusa):
+    with pytest.raises(DataError, match="holds CVTown, not CVUSA"):
+        load_dataset("cvusa", make_town_folder(1), "val")
+    root = make_cvusa(1)
+    for content in ("[]", "no JSON", '{"name": "mine"}'):
+        (root / "val.json").write_text(content)
+        assert len(load_dataset("cvusa", root, "val").pairs) == 1
+
+
 def write_cvact(root, ids, split="val"):
     folder = root / ("ANU_data_test" if split == "test" else "ANU_data_small")
     for name in ("streetview", "satview_polish"):

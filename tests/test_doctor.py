@@ -1,3 +1,4 @@
+import json
 import re
 import runpy
 from pathlib import Path
@@ -288,6 +289,14 @@ def test_the_command_fails_if_a_check_does_and_keeps_to_one_line(small, own):
     assert re.match(r"FAILED  ground 176 x 32 .*RuntimeError: first line second line x", lines[1])
     assert max(map(len, lines)) < 360
     assert lines[-1].endswith("9 of 16 checks failed.")
+
+
+def test_the_command_words_one_fault_once(small, own):
+    result = run(f"{own}:Raising")
+    assert result.output.count("RuntimeError") == 2  # of 9 failed checks; worded in two ways
+    assert result.output.count("for the same reason as ground 176 x 32") > 1
+    documents = json.loads(run(f"{own}:Raising", "--json").stdout)
+    assert not any("same reason" in finding["detail"] for finding in documents["findings"])
 
 
 def test_the_command_marks_what_could_not_be_checked(small, own, linear):

@@ -72,7 +72,7 @@ def test_scores_that_do_not_follow_from_the_ranks_are_refused(write_run):
 
 def test_runs_that_do_not_compare_are_refused(write_run):
     good = write_run("good", 0.8)
-    with pytest.raises(RecordError, match="two runs of good"):
+    with pytest.raises(RecordError, match="are both runs of a model named good"):
         read_runs([good, good])
     with pytest.raises(RecordError, match="not of the same suite and pictures"):
         read_runs([good, write_run("other-tiles", 0.5, gallery="b" * 64)])

@@ -78,9 +78,15 @@ def _tell(
 ) -> None:
     """Print findings as they come, and end with status 1 if one failed."""
     findings: list[dict[str, object]] = []
+    causes: dict[object, object] = {}
     for finding in found:
         fields = {key: _plain(value) for key, value in asdict(finding).items()}
-        output.show(f"{_MARKS[finding.passed]:<7} {fields['check']:<38} {fields['detail']}")
+        check = fields["check"]
+        detail = fields["detail"]
+        # One fault fails many checks: it is worded once.
+        if finding.passed is False and causes.setdefault(detail, check) != check:
+            detail = f"for the same reason as {causes[detail]}"
+        output.show(f"{_MARKS[finding.passed]:<7} {check:<38} {detail}")
         if fix := fields.get("fix"):
             output.show(f"{'':<7} {'to do:':>38} {fix}")
         findings.append(fields)

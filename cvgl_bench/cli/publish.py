@@ -40,9 +40,10 @@ def command(
     site: Path | None,
     pictures: Path | None,
 ) -> None:
-    """Put RUNS on the leaderboards: folders with a record and its ranks, or submissions.
+    """Put runs on the leaderboards.
 
-    Every CSV is derived again from all runs in the folder.
+    RUNS are folders with a record and its ranks, or submissions. Every CSV is derived again from
+    all runs in the folder.
     """
     from cvgl_bench import leaderboard
 

@@ -12,12 +12,12 @@ from cvgl_bench.cli import options, output
 @click.option("--out", type=options.FOLDER, required=True, help="Where the files go.")
 @output.json_option
 def command(repo: str, out: Path) -> None:
-    """Pull weights and runs, or a set, from REPO.
+    """Pull runs and weights, or a set, from Hugging Face.
 
-    REPO is OWNER/NAME, for a set datasets/OWNER/NAME, on the Hugging Face Hub, with @REVISION for
-    another branch, tag or commit than main. Every file is compared with its SHA-256, every record
-    with its ranks, the weights with the runs. pulled.json names the commit: give it as @REVISION
-    to have the same files again.
+    REPO is OWNER/NAME, for a set datasets/OWNER/NAME, with @REVISION for another branch, tag or
+    commit than main. Every file is compared with its SHA-256, every record with its ranks, the
+    weights with the runs. pulled.json names the commit: give it as @REVISION to have the same files
+    again.
     """
     from cvgl_bench import hub
 

@@ -22,12 +22,12 @@ from cvgl_bench.cli import options, output
 def command(
     sources: tuple[Path, ...], repo: str, private: bool, licence: str | None, dry_run: bool
 ) -> None:
-    """Push runs and their weights, or a set, to REPO.
+    """Push runs and weights, or a set, to Hugging Face.
 
     SOURCES are folders of runs and one checkpoint (a safetensors file, or the folder of a
     training), or one set of CVTown that was made with --format parquet. REPO is OWNER/NAME, for a
-    set datasets/OWNER/NAME, on the Hugging Face Hub. Everything goes there in one commit, with a
-    card. Needs a login: hf auth login.
+    set datasets/OWNER/NAME. Everything goes there in one commit, with a card. Needs a login:
+    hf auth login.
     """
     from cvgl_bench import hub
 

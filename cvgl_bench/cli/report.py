@@ -75,7 +75,7 @@ def command(
         cells_page,
         models_page,
         run_notes,
-        table_markdown,
+        table_text,
     )
     from cvgl_bench.runs import read_runs
 
@@ -109,7 +109,7 @@ def command(
     for view in report.views:
         # Without intervals, which are in the files: a terminal is not that wide.
         table = averages_table(replace(report, has_intervals=False), view)
-        output.show(f"\n{table.caption}\n{table_markdown(table)}")
+        output.show(f"\n{table.caption}\n{table_text(table)}")
     notes = [*run_notes(report), *left_out]
     output.show("\n" + "\n".join(notes))
     output.show(f"written to {out}: {', '.join(files)}")

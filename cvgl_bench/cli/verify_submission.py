@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 @output.json_option
 @click.pass_context
 def command(ctx: click.Context, files: tuple[Path, ...], folder: Path) -> None:
-    """Verify FILES that `cvgl-bench submit` made; writes nothing.
+    """Verify submissions; writes nothing.
 
-    Every number is computed again from the ranks, and each file compared with the runs that are
-    there and the files before it. A line a check: passed, failed, or a note for
-    whoever reviews. Exit status 0 if no check of any file failed.
+    FILES are what `cvgl-bench submit` made. Every number is computed again from the ranks, and each
+    file compared with the runs that are there and the files before it. A line a check: passed,
+    failed, or a note for whoever reviews. Exit status 0 if no check of any file failed.
     """
     from cvgl_bench.submission import verify_file
 
