@@ -106,10 +106,8 @@ def command(
     try:
         results = _run(checked, out, recipe, (names, levels), workers, sheet)
     except KeyboardInterrupt:
-        click.echo(
-            f"cvgl-bench: stopped. {shown(out)} keeps what was finished: run the same command "
-            "again to go on.",
-            err=True,
+        options.say(
+            f"stopped. {shown(out)} keeps what was finished: run the same command again to go on."
         )
         ctx.exit(options.INTERRUPTED)
     _report(results, out, recipe)
@@ -138,12 +136,11 @@ def _remark_on_size(photos: Sequence[Photo], max_side: int | None) -> None:
     large = [p for p in photos if min(max(p.width, p.height), max_side or 10**9) > 2 * _USUAL_SIDE]
     if large:
         first = large[0]
-        click.echo(
-            f"cvgl-bench: {len(large)} of {len(photos)} photos are large (first: "
-            f"{shown(first.path)}, {first.width} x {first.height}). A severity is so many pixels "
-            "of blur or grain, which show less the larger the photo is; the benchmark's pictures "
-            f"are {_USUAL_SIDE} wide, and --max-side {_USUAL_SIDE} makes photos like them.",
-            err=True,
+        options.say(
+            f"{len(large)} of {len(photos)} photos are large (first: {shown(first.path)}, "
+            f"{first.width} x {first.height}). A severity is so many pixels of blur or grain, "
+            "which show less the larger the photo is; the benchmark's pictures are "
+            f"{_USUAL_SIDE} wide, and --max-side {_USUAL_SIDE} makes photos like them."
         )
 
 

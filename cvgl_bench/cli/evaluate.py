@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cvgl_bench.cli import options, output
+from cvgl_bench.cli.evaluate_plan import Asked, plan, read_baseline, refuse_pairs
 from cvgl_bench.cli.score import Size
 
 if TYPE_CHECKING:
-    from cvgl_bench.embedding_run import Scale
     from cvgl_bench.evaluation import Evaluation
     from cvgl_bench.record import Record
-    from cvgl_bench.suite import Suite
 
 
 @click.command()
@@ -86,174 +85,79 @@ if TYPE_CHECKING:
 @options.partial
 @output.json_option
 @click.pass_context
-def command(
-    ctx: click.Context,
-    suite: str,
-    model: str,
-    data: Path,
-    set_folder: Path | None,
-    on_the_fly: bool,
-    corrupt_on: Literal["auto", "cpu", "device"] | None,
-    weights: Path | None,
-    out: Path | None,
-    device: Literal["auto", "cpu", "cuda"],
-    batch_size: int,
-    precision: Literal["float32", "bfloat16"],
-    workers: int | None,
-    executor: Literal["local", "ray"],
-    address: str | None,
-    cache: Path | None,
-    max_memory: int | None,
-    shard: tuple[int, int],
-    reference: Path | None,
-    attention: int | None,
-    layer: str,
-    profile: Literal["standard", "published"] | None,
-    cost: bool,
-    quiet: bool,
-    views: tuple[str, ...] | None,
-    corruptions: tuple[str, ...] | None,
-    severities: tuple[int, ...] | None,
-    partial: bool,
-) -> None:
+def command(ctx: click.Context, /, **given: Any) -> None:
     """Score a model, clean and corrupted.
 
     Give one of --set DIR and --on-the-fly. Writes record.json, ranks.parquet, embeddings/ and
     severity.png; ties count against the model. Run again after a kill: it goes on with the first
     cell that was not whole.
     """
-    refuse_pairs(ctx.params)
-    del on_the_fly  # what is not in a set is rendered
-    from cvgl_bench.datasets import refuse_views
-    from cvgl_bench.embedding_run import Scale
-    from cvgl_bench.errors import RecordError
-    from cvgl_bench.evaluation import Arithmetic, plan_evaluation
-    from cvgl_bench.models import load
-    from cvgl_bench.plots import plot_all
-    from cvgl_bench.record import read_record
-    from cvgl_bench.scoring import RANKS, RECORD
     from cvgl_bench.suite import load_suite
 
-    if executor == "ray":
-        # Its actors may run in another folder.
-        model, data = absolute(model), data.absolute()
-        set_folder = set_folder and set_folder.absolute()
-        weights = weights and weights.absolute()
-    definition = load_suite(suite, profile)
-    chosen = None
-    if not (views is None and corruptions is None and severities is None):
-        chosen = definition.select(views=views, corruptions=corruptions, severities=severities)
-    baseline = read_record(reference) if reference else None
-    if baseline and baseline.fingerprint != definition.fingerprint:
-        theirs, ours = (f"{s.label}, profile {s.profile}" for s in (baseline.suite, definition))
-        raise RecordError(f"{reference} is of {theirs}, not of {ours}, as it is defined here.")
-    on = who_corrupts(corrupt_on or "auto", definition, "cpu" if executor == "ray" else device)
-    job = plan_evaluation(
-        definition,
-        data,
-        load(model, weights),
-        set_folder=set_folder,
-        cells=chosen,
-        partial=partial,
-        arithmetic=Arithmetic(on, precision),
-    )
-    if attention is not None:
-        # It turns the queries.
-        refuse_views(job.dataset, ["heading90"])
-    out = out or Path("runs") / definition.label / job.adapter.name
-    elsewhere = None
-    if executor == "ray":
-        from cvgl_bench.ray_embedding import ModelSource, RayEmbedding
-
-        elsewhere = RayEmbedding(ModelSource(model, weights), workers, address, device)
-    scale = Scale(cache, max_memory, options.say, elsewhere, with_cost=cost)
+    refuse_pairs(given)
+    asked = Asked(**given).anywhere()
+    suite = load_suite(asked.suite, asked.profile)
+    baseline = read_baseline(asked.reference, suite)
+    job = plan(asked, suite)
+    out = asked.out or Path("runs") / suite.label / job.adapter.name
     try:
-        record = run(job, out, shard, device=device, batch_size=batch_size, scale=scale)
+        record = run(asked, job, out)
     except KeyboardInterrupt:
         options.say(f"stopped. {out} keeps what was finished: run the same command again to go on.")
         ctx.exit(options.INTERRUPTED)
+    shard = asked.shard
     if record is None:
         output.show(f"shard {shard[0]}/{shard[1]} is done; {out} is complete when all are.")
         output.document({"folder": out, "complete": False, "shard": shard, "run": None})
         return
-    written = [out / RECORD, out / RANKS, *plot_all(record, out)]
-    output.show(f"written: {', '.join(map(str, written))}")
-    if attention is not None:
-        written += show_attention(job, out, attention, layer, device)
-    if not quiet:
+    written = write_beside(asked, job, out, record)
+    if not asked.quiet:
         show_tables(record, baseline)
     described = output.run_document(record, written, baseline)
     output.document({"folder": out, "complete": True, "shard": shard, "run": described})
 
 
-def refuse_pairs(given: dict[str, Any]) -> None:
-    """Refuse options that do not go together."""
-    local = given["executor"] == "local"
-    wrong = {
-        "give one of --set DIR and --on-the-fly.": given["on_the_fly"]
-        == (given["set_folder"] is not None),
-        "--corrupt-on is for --on-the-fly: a set's pictures are made already.": given["corrupt_on"]
-        and not given["on_the_fly"],
-        "--reference is for the tables that --quiet leaves out.": given["quiet"]
-        and given["reference"],
-        "--layer is for the maps that --attention makes.": given["layer"]
-        and given["attention"] is None,
-        "--workers and --address are of a Ray cluster; add --executor ray.": local
-        and not (given["workers"] is None and given["address"] is None),
-    }
-    for sentence, holds in wrong.items():
-        if holds:
-            raise click.UsageError(sentence)
-
-
-def who_corrupts(
-    asked: Literal["auto", "cpu", "device"], suite: Suite, device: Literal["auto", "cpu", "cuda"]
-) -> Literal["cpu", "device"]:
-    """Who corrupts on the fly: a device by itself only where it is faster and has the codec."""
-    from cvgl_bench.embedding import resolve_device
-    from cvgl_bench.makers import CODEC_OF_DEVICES
-
-    if asked != "auto":
-        return asked
-    on_gpu = resolve_device(device).type == "cuda"
-    return "device" if on_gpu and suite.codec == CODEC_OF_DEVICES else "cpu"
-
-
-def run(
-    job: Evaluation,
-    out: Path,
-    shard: tuple[int, int],
-    *,
-    device: Literal["auto", "cpu", "cuda"],
-    batch_size: int,
-    scale: Scale,
-) -> Record | None:
+def run(asked: Asked, job: Evaluation, out: Path) -> Record | None:
     """Evaluate behind a progress bar; None while other shards are not done."""
+    from cvgl_bench.embedding_run import Scale
     from cvgl_bench.evaluation import evaluate, evaluate_shard
 
+    elsewhere = None
+    if asked.executor == "ray":
+        from cvgl_bench.ray_embedding import ModelSource, RayEmbedding
+
+        source = ModelSource(asked.model, asked.weights)
+        elsewhere = RayEmbedding(source, asked.workers, asked.address, asked.device)
+    scale = Scale(asked.cache, asked.max_memory, options.say, elsewhere, with_cost=asked.cost)
+    shard = asked.shard
     rows = [len(job.dataset.references), *[len(job.pictures.queries)] * len(job.cells)]
     with options.progress_bar(sum(rows[shard[0] - 1 :: shard[1]]), job.adapter.name) as bar:
-        how: Any = {"device": device, "batch_size": batch_size, "scale": scale}
+        how: Any = {"device": asked.device, "batch_size": asked.batch_size, "scale": scale}
         if shard == (1, 1):
             return evaluate(job, out, **how, progress=bar.update)
         return evaluate_shard(job, out, shard, **how, progress=bar.update)
 
 
-def absolute(model: str) -> str:
-    """The same model, named so that it is found from any folder."""
-    file, colon, class_name = model.rpartition(":")
-    return f"{Path(file).absolute()}:{class_name}" if colon else model
+def write_beside(asked: Asked, job: Evaluation, out: Path, record: Record) -> list[Path]:
+    """Write what goes beside the record, and say so; returns all that the run has written."""
+    from cvgl_bench.plots import plot_all
+    from cvgl_bench.scoring import RANKS, RECORD
+
+    written = [out / RECORD, out / RANKS, *plot_all(record, out)]
+    output.show(f"written: {', '.join(map(str, written))}")
+    if asked.attention is not None:
+        written += show_attention(asked, job, out, asked.attention)
+    return written
 
 
-def show_attention(
-    job: Evaluation, out: Path, count: int, layer: str, device: Literal["auto", "cpu", "cuda"]
-) -> list[Path]:
+def show_attention(asked: Asked, job: Evaluation, out: Path, count: int) -> list[Path]:
     """Compare attention maps, write them, and print the scores; returns the page of all of them."""
     from cvgl_bench.attending import attend
     from cvgl_bench.gradcam import Setting
 
     pairs = job.pictures.queries[:count]
-    page = attend(job.adapter, job.suite, pairs, out, Setting(layer=layer, device=device))
+    setting = Setting(layer=asked.layer, device=asked.device)
+    page = attend(job.adapter, job.suite, pairs, out, setting)
     for kind, numbers in page.items():
         output.show(f"attention, {kind}: {numbers['score']:.3f} ({len(pairs)} queries)")
     output.show(f"written: {out / 'attention.json'}, {out / 'attention-*.png'}")

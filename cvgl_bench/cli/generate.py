@@ -115,12 +115,13 @@ def command(
     try:
         page = _run(plan, out, _executor(executor, workers, address), shard)
     except KeyboardInterrupt:
-        click.echo(
-            f"cvgl-bench: stopped. {out} keeps what was finished: run the same command again to "
-            "go on.",
-            err=True,
-        )
+        options.say(f"stopped. {out} keeps what was finished: run the same command again to go on.")
         ctx.exit(options.INTERRUPTED)
+    _tell(out, page, shard)
+
+
+def _tell(out: Path, page: SetPage | None, shard: tuple[int, int]) -> None:
+    """Say what became of a set; of a shard where others are not done."""
     if page is None:
         output.show(f"shard {shard[0]}/{shard[1]} is done; {out} is complete when all are.")
         output.document({"folder": out, "complete": False, "shard": shard, "set": None})

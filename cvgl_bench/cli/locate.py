@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cvgl_bench.embedding_store import EmbeddingStore
     from cvgl_bench.located import Located
     from cvgl_bench.locating import Embedding, Gallery
+    from cvgl_bench.models.adapter import Adapter
     from cvgl_bench.own_pictures import Photo
     from cvgl_bench.tile_positions import Positions
 
@@ -94,10 +95,9 @@ def command(
     from cvgl_bench.embedding import is_told_fov, resolve_device
     from cvgl_bench.embedding_store import EmbeddingStore
     from cvgl_bench.locate_panels import panel_paths, write_answers
-    from cvgl_bench.located_text import described, tables
     from cvgl_bench.locating import Embedding, open_gallery
     from cvgl_bench.models import load
-    from cvgl_bench.own_pictures import check_photos, find_pictures, shown
+    from cvgl_bench.own_pictures import check_photos, find_pictures
     from cvgl_bench.tile_positions import find_positions
 
     resolve_device(device)
@@ -116,22 +116,37 @@ def command(
     try:
         located = _locate(how, checked, tiles, places, EmbeddingStore(cache), top)
     except KeyboardInterrupt:
-        click.echo("cvgl-bench: stopped; nothing was written.", err=True)
+        options.say("stopped; nothing was written.")
         ctx.exit(options.INTERRUPTED)
+    fov = fov_degrees if told else None
+    _tell(located, adapter, fov, remarks, write_answers(located, out) if out else [])
+
+
+def _tell(
+    located: Located,
+    model: Adapter,
+    fov_degrees: float | None,
+    remarks: Sequence[str],
+    written: Sequence[Path],
+) -> None:
+    """Print the answers; `fov_degrees` is None where the model is not told it."""
+    from cvgl_bench.located_text import described, tables
+    from cvgl_bench.own_pictures import shown
+
     said = located.remarks()
     _say(said)
-    written = write_answers(located, out) if out else []
-    count = "1 photo" if len(checked) == 1 else f"{len(checked):,} photos"
-    view = f"{count} of {fov_degrees:g} degrees" if told else count
-    show(f"{adapter.name}: {view} among {len(tiles):,} tiles of {shown(gallery)}")
+    photos, tiles = located.photos, located.gallery
+    count = "1 photo" if len(photos) == 1 else f"{len(photos):,} photos"
+    view = count if fov_degrees is None else f"{count} of {fov_degrees:g} degrees"
+    show(f"{model.name}: {view} among {len(tiles):,} tiles of {shown(tiles.folder)}")
     show(tables(located))
-    if out:
+    if written:
         show(f"\nwritten: {shown(written[0])} and a picture a photo beside it")
     document(
         {
-            "model": adapter.name,
-            "weights_sha256": adapter.weights_sha256,
-            "fov_degrees": fov_degrees if told else None,
+            "model": model.name,
+            "weights_sha256": model.weights_sha256,
+            "fov_degrees": fov_degrees,
             **described(located),
             "remarks": [*remarks, *said],
             "files": [shown(path) for path in written],
@@ -141,7 +156,7 @@ def command(
 
 def _say(sentences: Sequence[str]) -> None:
     for sentence in sentences:
-        click.echo(f"cvgl-bench: {sentence}", err=True)
+        options.say(sentence)
 
 
 def _on_view(
@@ -179,6 +194,6 @@ def _locate(
     with options.progress_bar(len(photos) + len(tiles), how.adapter.name) as bar:
         # The photos come first: what is wrong with them shall not be found after a long gallery.
         photo_rows = how.photos(photos, bar.update)
-        tile_rows = how.gallery(tiles, store, lambda sentence: _say([sentence]), bar.update)
+        tile_rows = how.gallery(tiles, store, options.say, bar.update)
     answers = answer(photo_rows, tile_rows, top)
     return Located(tuple(photos), tiles, places, photo_rows, tile_rows, tuple(answers))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cvgl_bench.cli import options, output
+
+if TYPE_CHECKING:
+    from cvgl_bench.report import Report
 
 
 class Formats(options.CommaList):
@@ -62,25 +67,39 @@ def command(
     their records say it; pictures in a folder a view; and the attention of runs that were evaluated
     with --attention, in tables and pictures.
     """
-    from cvgl_bench import latex
-    from cvgl_bench.figures import draw_report
     from cvgl_bench.files import write_atomically
     from cvgl_bench.report import as_document, build_report
-    from cvgl_bench.report_attention import attention_files, read_attentions
-    from cvgl_bench.report_columns import cell_frame, model_frame
-    from cvgl_bench.report_cost import cost_files
-    from cvgl_bench.report_self import agreement_frame, trust_frame
-    from cvgl_bench.report_tables import (
-        averages_table,
-        cells_page,
-        models_page,
-        run_notes,
-        table_text,
-    )
+    from cvgl_bench.report_tables import averages_table, run_notes, table_text
     from cvgl_bench.runs import read_runs
 
     runs = read_runs(records)
     report = build_report(runs, reference=reference, views=views or None, with_intervals=intervals)
+    files, left_out = _files(report, records, formats)
+    for name, data in files.items():
+        write_atomically(out / name, data)
+    for view in report.views:
+        # Without intervals, which are in the files: a terminal is not that wide.
+        table = averages_table(replace(report, has_intervals=False), view)
+        output.show(f"\n{table.caption}\n{table_text(table)}")
+    notes = [*run_notes(report), *left_out]
+    output.show("\n" + "\n".join(notes))
+    output.show(f"written to {out}: {', '.join(files)}")
+    paths = [out / name for name in files]
+    output.document({**as_document(report), "notes": notes, "folder": out, "files": paths})
+
+
+def _files(
+    report: Report, records: Sequence[Path], formats: Sequence[str]
+) -> tuple[dict[str, bytes], list[str]]:
+    """The contents of a report's files by name, and a sentence for each that was left out."""
+    from cvgl_bench import latex
+    from cvgl_bench.figures import draw_report
+    from cvgl_bench.report_attention import attention_files, read_attentions
+    from cvgl_bench.report_columns import cell_frame, model_frame
+    from cvgl_bench.report_cost import cost_files
+    from cvgl_bench.report_self import agreement_frame, trust_frame
+    from cvgl_bench.report_tables import cells_page, models_page
+
     pictures, left_out = draw_report(report, formats) if formats else ({}, [])
     selves = {}
     for name, frame_of in (("consistency", agreement_frame), ("trust", trust_frame)):
@@ -91,7 +110,6 @@ def command(
     folders = [path if path.is_dir() else path.parent for path in records]
     attentions, without = read_attentions(report, folders)
     attention, other = attention_files(report, attentions, formats)
-    left_out += without + other
     files = {
         "models.csv": model_frame(report).to_csv().encode(),
         "models.md": models_page(report).encode(),
@@ -104,20 +122,4 @@ def command(
         **attention,
         **pictures,
     }
-    for name, data in files.items():
-        write_atomically(out / name, data)
-    for view in report.views:
-        # Without intervals, which are in the files: a terminal is not that wide.
-        table = averages_table(replace(report, has_intervals=False), view)
-        output.show(f"\n{table.caption}\n{table_text(table)}")
-    notes = [*run_notes(report), *left_out]
-    output.show("\n" + "\n".join(notes))
-    output.show(f"written to {out}: {', '.join(files)}")
-    output.document(
-        {
-            **as_document(report),
-            "notes": notes,
-            "folder": out,
-            "files": [out / name for name in files],
-        }
-    )
+    return files, [*left_out, *without, *other]
