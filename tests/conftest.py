@@ -7,10 +7,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from cvgl_bench.datasets.cvtown import GENERATOR_VERSION, LOCATION_FIELDS
 from cvgl_bench.suite import Suite
+
+# How long an example takes says how busy the machine is, and of the code nothing.
+settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any speed")
 
 
 def _picture(rng, height, width):

@@ -120,7 +120,7 @@ def test_maps_are_those_of_a_literal_computation():
     columns=st.integers(1, 11),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_a_network_that_turns_with_its_panorama_keeps_its_attention(columns, seed):
     # 48 columns of pixels, 12 of the map: every turn is one of whole columns of both.
     found = heading_consistency(

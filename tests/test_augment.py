@@ -110,7 +110,7 @@ def bearings_seen(ground, aerial):
         yield (column + 0.5) / len(panorama) * 360 - 180, from_above
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**63), st.sampled_from([64, 66, 67, 128]), st.sampled_from([64, 65]))
 def test_a_landmark_lies_in_one_direction_of_both_pictures_after_mirroring_and_turning(
     seed, width, side
@@ -148,7 +148,7 @@ def test_pairs_become_all_eight_mirror_images_and_turns_at_the_stated_shares():
             assert seen.count((mirrored, quarters)) / count == pytest.approx(1 / 8, abs=0.025)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**40), st.integers(1, 11))
 def test_a_narrowed_view_is_consecutive_columns_that_wrap_around(seed, columns):
     ground = torch.arange(11.0).expand(6, 3, 2, 11)

@@ -21,7 +21,7 @@ def noise(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_blocks_of_any_size_equal_pillows(data):
     height, width = data.draw(st.integers(1, 150)), data.draw(st.integers(1, 400))

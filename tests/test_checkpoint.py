@@ -60,7 +60,7 @@ def test_the_same_tensors_give_the_same_bytes(written, tmp_path):
     assert again.read_bytes() == written.read_bytes()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.floats(-6e4, 6e4, width=16), min_size=1, max_size=9))
 def test_what_16_bits_can_hold_survives_half_a_file(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("half") / "half.safetensors"

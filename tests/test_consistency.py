@@ -101,7 +101,7 @@ ranks = st.lists(st.integers(1, 9), min_size=3, max_size=3)
 
 
 @given(one=ranks, other=ranks)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_lost_and_gained_add_up_to_flips_and_change_places_with_the_cells(one, other):
     there = decision_agreement(answers(one), answers(other))
     back = decision_agreement(answers(other), answers(one))

@@ -49,7 +49,7 @@ def test_every_size_and_severity_gives_a_new_image_of_the_same_shape(name, shape
     assert np.array_equal(image, before)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(sorted(CORRUPTIONS)),
     severity=st.integers(1, 5),
@@ -232,7 +232,7 @@ def test_calls_before_with_other_generators_have_no_influence(name):
     assert np.array_equal(run(image, name, 4, seed=9), first)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     name=st.sampled_from(sorted(CORRUPTIONS)),
     severity=st.integers(1, 5),

@@ -111,7 +111,7 @@ def test_a_batch_ends_where_it_is_full_or_the_size_changes():
     assert [len(batch) for batch in adapter.batches] == [3, 2, 2, 1]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.sampled_from([4, 5]), min_size=1, max_size=9), st.integers(1, 10))
 def test_the_batch_size_changes_nothing_but_rounding(heights, batch_size):
     images = [pictures(1, height, seed=seed)[0] for seed, height in enumerate(heights)]
@@ -206,7 +206,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_size_that_went_is_kept(erro
     assert model.refused == 2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 20))
 def test_every_picture_is_embedded_once_and_in_order_however_little_memory_there_is(
     count, batch_size, room

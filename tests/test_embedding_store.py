@@ -24,7 +24,7 @@ def put(store, array, identity=IDENTITY, **changes):
     return store.settle(ArrayPage(**facts | {"seconds": 1.5, "environment": {}} | changes))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=6), width=st.integers(1, 5))
 def test_an_array_written_in_parts_is_the_file_that_numpy_writes(tmp_path_factory, sizes, width):
     store = EmbeddingStore(tmp_path_factory.mktemp("store"))

@@ -73,7 +73,7 @@ def literal_attention(query, key, value, seen_from):
     return out
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     height=st.integers(1, 4),
     width=st.integers(1, 6),
@@ -237,7 +237,7 @@ def test_cross_covariance_attends_among_channels_of_a_head():
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(width=st.integers(1, 9), columns=st.integers(-9, 9), neighbourhood=st.sampled_from([3, 5]))
 def test_sarm_does_not_feel_where_a_panoramas_seam_is(width, columns, neighbourhood):
     module = stirred(SpatialAttention(4, heads=1, neighbourhood=neighbourhood, fusion="gated"))

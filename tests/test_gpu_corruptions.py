@@ -72,7 +72,7 @@ def test_large_pictures_come_out_alike_too(name, profile):
     assert_alike(arrays(got)[0], corrupt(image, name, 3, rng=3, profile=profile), name, profile)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     name=st.sampled_from(sorted(CORRUPTIONS)),
     severity=st.integers(1, 5),

@@ -54,7 +54,7 @@ def test_clouds_are_those_of_the_processor(shape):
         assert np.array_equal(cloud, plasma_of_one(*shape, key, decay=1.7))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(8, 60),
     width=st.integers(8, 60),
@@ -70,7 +70,7 @@ def test_jpeg_comes_out_like_the_library_to_the_value(height, width, quality, se
     assert np.array_equal(ours, PILLOW.recode(image, quality))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(16, 70),
     width=st.integers(16, 70),
@@ -94,7 +94,7 @@ def test_a_weak_outline_is_followed_to_its_end():
     assert ours[18:22, 590].any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(2, 70),
     width=st.integers(2, 70),

@@ -200,7 +200,7 @@ def test_any_layout_is_read_never_written_and_never_handed_back(name, profile):
     channels=st.sampled_from([0, 1, 2, 3, 4]),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_arrays_and_pictures_of_the_same_pixels_become_the_same(height, width, channels, seed):
     image = colours(height, width, max(channels, 1), seed)
     if channels in (2, 4):

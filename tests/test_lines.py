@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from corruptions.dragging import drag_picture, line
@@ -29,7 +29,6 @@ def test_dragging_a_point_leaves_a_fading_line_in_one_direction():
     assert np.array_equal(upright[:11, 30], row)
 
 
-@settings(deadline=None)
 @given(
     radius=st.integers(1, 25),
     sigma=st.floats(1, 20),

@@ -149,7 +149,7 @@ def test_shuffling_by_the_other_factor_undoes_it(groups, own):
     assert torch.equal(shuffled(shuffled(features, groups), own), features)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.permutations(range(4)))
 def test_groups_share_their_weights(order):
     attention = disturbed(GSRA(12, 4, {"ground": (2, 3)})).eval()
@@ -162,7 +162,7 @@ def test_groups_share_their_weights(order):
     assert torch.allclose(apart[:, order], mixed, atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 99))
 def test_relations_dampen_by_half_at_most(seed):
     relation = disturbed(Relation((2, 3)), seed).eval()

@@ -30,7 +30,7 @@ def probabilities(weights):
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),
     power=st.sampled_from([0.1, 1.0, 5.0, 40.0]),

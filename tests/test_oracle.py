@@ -121,7 +121,10 @@ some_ranks = st.lists(
 
 
 @given(data=st.data())
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_a_record_and_its_averages_are_those_of_the_definitions(suite, data):
     own, others = ({cell: data.draw(some_ranks) for cell in suite.cells} for _ in range(2))
     record, reference = record_of(suite, own, "own"), record_of(suite, others, "other")
@@ -212,7 +215,7 @@ def test_errors_in_metres_are_chords_through_the_earth(places, offsets):
 
 
 @given(metres=st.lists(st.floats(0, 1e5), min_size=QUERIES, max_size=QUERIES))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_distances_of_a_cell_are_those_of_their_definitions(suite, metres):
     answers = Answers(np.ones(QUERIES, np.int64), metres=np.array(metres))
     card = provenance(suite, "own")

@@ -42,7 +42,7 @@ def test_recolouring_without_a_change_gives_the_picture_back():
     assert torch.equal(result, images)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-1, 1), st.floats(-1, 1))
 def test_turns_of_the_hue_add_up_and_leave_greys_and_lengths(one, other):
     first, second, both = hue_mixing(torch.tensor([one, other, one + other], dtype=torch.float64))

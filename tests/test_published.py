@@ -161,7 +161,7 @@ def test_zoom_blur_is_the_mean_of_scipys_zooms(shape, severity):
     zoom=st.floats(1, 5),
     seed=st.integers(0, 9),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(height=16, width=30, zoom=1.875, seed=0)  # SciPy leaves the last column black
 def test_a_stretched_plane_is_scipys_zoom_of_its_middle(height, width, zoom, seed):
     plane = np.random.default_rng(seed).random((height, width))
@@ -248,7 +248,7 @@ def test_a_cut_of_the_ice_equals_a_cut_of_the_whole_enlarged_ice(texture):
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_cut_of_small_ice_equals_a_cut_of_the_whole(data):
     scale = data.draw(st.integers(5, 12))
     ice = picture(data.draw(st.integers(3, 12)), data.draw(st.integers(3, 12)))

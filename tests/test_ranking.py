@@ -91,7 +91,7 @@ def by_float64(queries, references, truth):
         }
     ),
 )
-@settings(max_examples=60, deadline=None)  # the first may compile
+@settings(max_examples=60)  # the first may compile
 def test_every_rank_is_that_of_float64(seed, references, dimensions, noise, resources):
     asked, gallery, truth = crowded(
         seed, queries=40, references=references, dimensions=dimensions, noise=noise
@@ -118,7 +118,7 @@ BY = [by_numpy, by_bfloat16, lambda references: by_device(references, "cpu")]
     scale=st.sampled_from([1e-3, 1.0, 1.0078]),
     dimensions=st.sampled_from([1, 33, 700]),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @pytest.mark.parametrize("by", BY, ids=["numpy", "bfloat16", "device"])
 def test_a_product_is_never_farther_off_than_it_says(by, seed, scale, dimensions):
     asked, gallery, truth = crowded(

@@ -13,7 +13,7 @@ def by_opencv(outlines):
     return cv2.blur(np.minimum(distance, 20).astype(np.float64), (3, 3))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     height=st.integers(2, 90),
     width=st.integers(2, 90),

@@ -118,7 +118,7 @@ def test_what_is_written_is_read(make):
     height=st.integers(1, 1100),
     width=st.integers(1, 1100),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_maps_and_pictures_of_any_size_keep_their_values_and_become_small(
     tmp_path_factory, values, height, width
 ):

@@ -65,7 +65,7 @@ def literal_salad(network, features):
     return whole / np.linalg.norm(whole)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 4), st.integers(0, 99))
 def test_the_plan_is_that_of_scaling_rows_and_columns_in_turn(clusters, places, iterations, seed):
     scores = 3 * maps(2, clusters + 1, places, seed=seed)
@@ -84,7 +84,7 @@ def test_one_cluster_and_two_places_end_where_calculus_says():
     assert plan[0, 0, 0].item() == pytest.approx(1 / (1 + math.exp(-(a - b) / 2)), abs=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 6), st.integers(1, 20), st.integers(0, 99))
 def test_many_iterations_reach_the_masses_of_sinks_and_places(clusters, places, seed):
     masses = torch.tensor(literal_masses(places, clusters))
@@ -128,7 +128,7 @@ def test_descriptors_are_those_of_the_formulas(size):
         assert np.allclose(row, literal_salad(network, sample), atol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(12)))
 def test_the_order_of_the_places_changes_nothing(order):
     network = salad().eval()

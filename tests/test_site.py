@@ -247,7 +247,8 @@ HOSTILE = st.one_of(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_whatever_a_record_says_comes_out_as_text(make_run, plain, remarks, key, value):

@@ -223,7 +223,7 @@ def test_runs_that_were_asked_other_queries_share_no_page(small_suite):
         failures.pages(site_of(board), None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), st.integers(1, 9), st.integers(0, 60))
 def test_the_pictures_are_of_what_most_models_lose(small_suite_cells, data, queries, most):
     hits = data.draw(arrays.arrays(np.bool_, (3, len(small_suite_cells), queries)))
@@ -366,7 +366,7 @@ HOSTILE = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sa
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(identity=HOSTILE)
 def test_a_hostile_id_stays_data(hostile_suite, identity):
     ids = tuple(dict.fromkeys([identity, "plain"]))
@@ -451,7 +451,7 @@ def test_a_site_without_a_town_has_a_gallery_of_the_town(make_cvusa, small_suite
     assert 'href="failures/cvtown-c' not in text
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     arrays.arrays(np.uint8, st.tuples(st.integers(1, 90), st.integers(1, 300), st.just(3))),
     st.integers(1, 128),

@@ -93,7 +93,7 @@ def test_runs_of_other_queries_are_not_resampled_together(suite):
 
 
 @given(won=st.integers(0, 12), lost=st.integers(0, 12), both=st.integers(0, 5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_mcnemar_counts_the_queries_that_one_run_alone_found(small_suite_plain, won, lost, both):
     suite = small_suite_plain
     queries = won + lost + both + 2

@@ -75,7 +75,7 @@ def test_areas_never_meet(most):
             assert metres_between(east, west).min() > (100_000 if most else 200_000)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     area=st.sampled_from(AREAS),
     place=st.tuples(*[st.floats(-9000, 9000)] * 2),

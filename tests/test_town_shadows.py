@@ -18,7 +18,7 @@ def town_with_tower(*, width, height):
     return lawn(SIDE, np.array([solid_row(base, height, (WHITE, WHITE))], SOLID_FIELDS))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(azimuth=st.floats(0, 360), elevation=st.floats(25, 65), height=st.floats(5, 20))
 def test_a_shadow_falls_away_from_the_sun_and_is_as_long_as_the_suns_height_says(
     azimuth, elevation, height

@@ -70,7 +70,7 @@ def town():
     return hamlet()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(degrees=st.floats(-179, 179), metres=st.floats(25, 90), height=st.floats(4, 15))
 def test_a_tower_stands_at_its_bearing_and_between_its_elevations(degrees, metres, height):
     town = town_of(tower(bearing(degrees, metres), width=4.0, height=height))
@@ -88,7 +88,7 @@ def test_a_tower_stands_at_its_bearing_and_between_its_elevations(degrees, metre
     assert foot[1] - pixel < elevation.min() < foot[0] + pixel
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(degrees=st.floats(-179, 179), metres=st.floats(6, 60), height=st.floats(4, 40))
 def test_on_the_whole_sphere_a_tower_is_at_its_bearing_and_rows(degrees, metres, height):
     town = town_of(tower(bearing(degrees, metres), width=2.0, height=height))

@@ -411,7 +411,7 @@ def positions(root):
     return {name: row.to_numpy() for name, row in table.iterrows()}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(place=st.tuples(*[st.floats(64, 448)] * 2).map(np.array))
 def test_a_place_is_on_four_tiles_and_in_the_central_quarter_of_the_first(place):
     centres = vigor.tile_centres()

@@ -76,7 +76,7 @@ def test_every_kind_of_picture_gets_the_functions_values(name, profile):
     size=st.tuples(st.integers(16, 40), st.integers(16, 40)),
     flipped=st.booleans(),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_seeded_transform_equals_corrupt_with_the_pictures_seed(
     name, severity, seed, size, flipped
 ):

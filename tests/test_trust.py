@@ -62,7 +62,7 @@ cases = st.lists(
 
 
 @given(cases)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_curve_area_and_threshold_agree_with_their_definitions(case):
     right, margins = zip(*case, strict=True)
     curve = risk_coverage(answers(right, margins))
@@ -83,7 +83,7 @@ def test_curve_area_and_threshold_agree_with_their_definitions(case):
 
 
 @given(right=st.integers(0, 30), wrong=st.integers(0, 30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_perfect_order_has_the_area_of_the_closed_form_and_no_excess(right, wrong):
     if not right + wrong:
         return

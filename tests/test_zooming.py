@@ -22,7 +22,7 @@ def by_definition(image, layers, step):
     return total / (layers + 1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     height=st.integers(16, 60),
     width=st.integers(16, 120),

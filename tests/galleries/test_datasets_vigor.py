@@ -142,7 +142,7 @@ def read(tmp_path_factory, reader, text):
         return str(error)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.one_of(hostile, st.binary(max_size=80)))
 def test_no_text_becomes_a_path_out_of_the_folder(tmp_path_factory, text):
     for reader in (read_tiles, read_labels):
@@ -156,7 +156,7 @@ def test_no_text_becomes_a_path_out_of_the_folder(tmp_path_factory, text):
                 assert not name.startswith(".")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 12), hostile)
 def test_a_line_with_one_word_replaced_is_read_or_refused_by_number(tmp_path_factory, place, word):
     words = LINE.split(" ")

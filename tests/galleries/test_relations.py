@@ -24,7 +24,7 @@ def by_hand(query, references, true):
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(2, 30), st.booleans(), st.booleans())
 def test_ranks_are_those_by_hand(seed, number, coarse, little_memory):
     rng = np.random.default_rng(seed)

@@ -218,7 +218,8 @@ def test_bombs_take_little_memory(forge, tmp_path):
 
 @given(st.data())
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_whatever_is_changed_in_the_ranks_gives_a_report(forge, data):
     """No byte of a Parquet file leads to anything but a report."""
@@ -234,7 +235,7 @@ def test_whatever_is_changed_in_the_ranks_gives_a_report(forge, data):
 
 
 @given(st.binary(max_size=300), st.integers(0, 300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_only_what_was_packed_is_unpacked(noise, place):
     """Any zip that is taken is the one that its members give."""
     whole = archive.pack(archive.Members(b"{}", b"PAR1"))
