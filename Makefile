@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 LOWEST_PYTHON ?= python3.10
 
-.PHONY: demo test test-lowest browser faults lint parity golden bench docs docs-test dist audit clean clean-compiled
+.PHONY: demo test slow test-lowest browser faults lint parity golden bench docs docs-test dist audit clean clean-compiled
 
 demo: $(VENV)/.ready
 	$(BIN)/cvgl-bench demo --workers $(WORKERS)
@@ -13,10 +13,15 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n $(WORKERS)
 
+# What takes ten seconds and more a test.
+slow: $(VENV)/.ready
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
 # With the oldest versions that setup.cfg allows, and the newest tools. What old versions call of
 # their own dependencies is deprecated by now, and not for us to mend.
 test-lowest: .venv-lowest/.ready
-	.venv-lowest/bin/python -m pytest -n $(WORKERS) -W ignore::DeprecationWarning
+	.venv-lowest/bin/python -m pytest -n $(WORKERS) -W ignore::DeprecationWarning \
+		-m "not faults and not browser and not docs"
 
 # A line a fault: its name says what happens to the run, and what becomes of it.
 # Skipped, with the reason, where chromium and its driver are not installed.

@@ -117,6 +117,7 @@ def plainest(cache_folder):
     }
 
 
+@pytest.mark.slow
 def test_processors_of_another_kind_come_close(tmp_path):
     """Those not in WITHIN are equal to the bit. Compiling it all afresh takes its time."""
     found = elsewhere(0, tmp_path, **plainest(tmp_path / "compiled"))

@@ -158,6 +158,7 @@ def commands(make_cvusa, suite_file, tmp_path, monkeypatch):
     return Commands(make_cvusa(PAIRS), suite_file(pairs=PAIRS), tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_then_resume_embeds_the_rest_and_gives_the_same_run(
     commands, tmp_path
 ):
@@ -172,6 +173,7 @@ def test_kill_9_in_the_middle_then_resume_embeds_the_rest_and_gives_the_same_run
     assert_same_run(tmp_path / "cut", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_sentence_without_a_traceback_and_the_next_run_goes_on(commands, tmp_path):
     with commands.until("run", 2 * PAIRS + 2) as process:
         process.send_signal(signal.SIGINT)

@@ -44,6 +44,7 @@ for name, severity in cells:
 """
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_picture_and_not_faster():
     """A panorama of 12.5 million pixels; what is kept for the next one counts, too."""
     done = subprocess.run(

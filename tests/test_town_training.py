@@ -43,6 +43,7 @@ def weights(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_pairs_are_found(pairs):
     losses = []
     plan = training.Plan(batch=16, steps=25)

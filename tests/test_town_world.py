@@ -70,6 +70,14 @@ def written(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def half(tmp_path_factory):
+    """The first of the two districts, before the second is made."""
+    root = tmp_path_factory.mktemp("half") / "set"
+    write_town(order(root, pairs=TWO_DISTRICTS), shard=(1, 2))
+    return root
+
+
+@pytest.fixture(scope="module")
 def grid(tmp_path_factory):
     """A few panoramas in VIGOR's form."""
     root = tmp_path_factory.mktemp("grid") / "set"
@@ -237,9 +245,8 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_part_is_made_again(damage, written, tmp_path):
-    root = tmp_path / "set"
-    write_town(order(root, pairs=TWO_DISTRICTS), shard=(1, 2))
+def test_a_damaged_part_is_made_again(damage, written, half, tmp_path):
+    root = shutil.copytree(half, tmp_path / "set")
     picture = root / "bingmap/19/1000001.jpg"
     picture.write_bytes(picture.read_bytes()[:50])
     DAMAGES[damage](root / ".unfinished/val/parts/00000.json")
@@ -247,10 +254,9 @@ def test_a_damaged_part_is_made_again(damage, written, tmp_path):
     assert digests(root) == digests(written)
 
 
-def test_a_part_that_names_other_files_is_refused_and_touches_none(tmp_path):
-    root, victim = tmp_path / "set", tmp_path / "victim"
+def test_a_part_that_names_other_files_is_refused_and_touches_none(half, tmp_path):
+    root, victim = shutil.copytree(half, tmp_path / "set"), tmp_path / "victim"
     victim.write_text("mine")
-    write_town(order(root, pairs=TWO_DISTRICTS), shard=(1, 2))
     for name in ("../victim", str(victim)):
         part = root / ".unfinished/val/parts/00000.json"
         damaged(part, "pictures", [name])

@@ -209,6 +209,7 @@ def script(root, out, epochs, methods=("sample4geo",)):
     return TRAIN.format(tests=tests, data=str(root), out=str(out), epochs=epochs, methods=methods)
 
 
+@pytest.mark.slow
 def test_kill_dash_nine_and_resume_give_the_weights_of_an_unbroken_run(make_cvusa, tmp_path):
     root = make_cvusa(16, split="train")
     whole = [sys.executable, "-c", script(root, tmp_path / "whole", 12)]
@@ -224,6 +225,7 @@ def test_kill_dash_nine_and_resume_give_the_weights_of_an_unbroken_run(make_cvus
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_that_one_takes(make_cvusa, tmp_path):
     root = make_cvusa(16, split="train")
     for processes in (1, 2):

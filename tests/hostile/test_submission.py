@@ -188,6 +188,7 @@ def memory_of_verifying(board, *paths):
     return usage.ru_maxrss / 1024, process.returncode
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
 def test_bombs_take_little_memory(forge, tmp_path):
     zeros = pa.array(["0" * (30 << 20)])
