@@ -237,5 +237,5 @@ def test_the_workflow_runs_on_the_oldest_and_the_newest_python_that_setup_cfg_na
     runs = workflow["jobs"]["tests"]["strategy"]["matrix"]["include"]
     assert {run["target"]: run["python"] for run in runs} == {
         "test-lowest": named[0],
-        "test": named[-1],
+        "test slow": named[-1],
     }
