@@ -71,8 +71,4 @@ def load_dataset(name: str, root: Path, split: str) -> Dataset:
         raise DataError(unknown(f"split of {name}", split, DATASETS[name].SPLITS))
     if not root.is_dir():
         raise DataError(f"there is no folder {root}. Where is {name.upper()}? Set --data.")
-    if name == "cvusa" and cvtown.has_area(root):  # whose layout it has
-        raise DataError(
-            f"{root} holds CVTown, not CVUSA: take a suite of CVTown's (cvgl-bench list suites)."
-        )
     return DATASETS[name].load(root, split)

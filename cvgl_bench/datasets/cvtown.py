@@ -9,7 +9,6 @@ one town and no other: "val" is the area val with seed 7 and pictures of CVUSA's
 the same in small, "any-val" the area val with whatever seed and size the folder has.
 """
 
-import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,15 +87,6 @@ def listed(root: Path, split: str) -> Dataset:
             raise DataError(f"{source}, line {number}: '{ground.stem}' has no position.")
         pairs.append(Pair(ground.stem, ground, aerial, *positions[ground.stem]))
     return Dataset("cvtown", tuple(pairs))
-
-
-def has_area(root: Path) -> bool:
-    """Whether the folder holds an area that `cvgl-bench town` finished."""
-    for path in (root / f"{area}.json" for area in AREAS):
-        with contextlib.suppress(DataError):  # a file of the user's own may be called so
-            if read_page(path).get("name") == "cvtown":
-                return True
-    return False
 
 
 def _page(root: Path, split: str) -> dict[str, Any]:
