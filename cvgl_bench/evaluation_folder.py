@@ -26,6 +26,7 @@ from cvgl_bench.errors import DataError, ModelError, RecordError, first_fault
 from cvgl_bench.files import read, sha256, write_atomically
 from cvgl_bench.models.adapter import Adapter
 from cvgl_bench.pieces import side_by_side
+from cvgl_bench.precision import recorded_precision
 from cvgl_bench.record import DataCard, ModelCard, Provenance, Record, read_record
 from cvgl_bench.scoring import (
     EMBEDDINGS,
@@ -106,7 +107,7 @@ def refuse_another_making(job: "Evaluation", out: Path) -> None:
     if not (out / RECORD).is_file():
         return
     was = read_record(out / RECORD).environment
-    precision = was.get("precision", "float32").split()[0]
+    precision = recorded_precision(was)
     worse = any(cell.corruption != CLEAN for cell in job.cells)
     on_device = worse and corrupted_on_device(job.pictures)
     was_on_device = worse and "device" in was.get(CORRUPTED_ON, "")

@@ -1,7 +1,7 @@
 """May a model be evaluated in bfloat16? Only if it finds what it finds in float32."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -77,6 +77,11 @@ def precision_of(job: "Evaluation", device: "Device", size: BatchSize) -> dict[s
             )
         words.append(f"{changed} of {len(pairs)} in {cell}")
     return {"precision": f"bfloat16 (change at rank 1: {', '.join(words)})"}
+
+
+def recorded_precision(environment: Mapping[str, str]) -> Precision:
+    """What the model of a run computed in, as its record says."""
+    return "bfloat16" if environment.get("precision", "").startswith("bfloat16") else "float32"
 
 
 def _both_ways(

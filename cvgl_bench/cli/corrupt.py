@@ -106,10 +106,7 @@ def command(
     try:
         results = _run(checked, out, recipe, (names, levels), workers, sheet)
     except KeyboardInterrupt:
-        options.say(
-            f"stopped. {shown(out)} keeps what was finished: run the same command again to go on."
-        )
-        ctx.exit(options.INTERRUPTED)
+        options.stop(ctx, shown(out))
     _report(results, out, recipe)
 
 

@@ -47,6 +47,7 @@ def command(
     from cvgl_bench.evaluation import Arithmetic, plan_evaluation
     from cvgl_bench.measuring import cost_of
     from cvgl_bench.models import load
+    from cvgl_bench.precision import recorded_precision
     from cvgl_bench.record import write_record
     from cvgl_bench.runs import read_run
     from cvgl_bench.scoring import RECORD
@@ -61,7 +62,7 @@ def command(
         adapter,
         cells=[record.cells[0].cell],
         partial=True,
-        arithmetic=Arithmetic(precision=precision or precision_of(record)),
+        arithmetic=Arithmetic(precision=precision or recorded_precision(record.environment)),
     )
     refuse_other_data(run, record, job)
     cost = cost_of(job, device, batch_size, options.say)
@@ -71,12 +72,6 @@ def command(
     output.show(f"written: {path}")
     about = {"model": record.model.name, "weights_sha256": record.model.weights_sha256}
     output.document({**about, "suite": record.suite.label, "cost": cost, "files": [path]})
-
-
-def precision_of(record: Record) -> Literal["float32", "bfloat16"]:
-    """What a run's model computed in."""
-    said = record.environment.get("precision", "float32")
-    return "bfloat16" if said.startswith("bfloat16") else "float32"
 
 
 def refuse_another_model(run: Path, record: Record, adapter: Adapter) -> None:

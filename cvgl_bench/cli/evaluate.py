@@ -103,8 +103,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     try:
         record = run(asked, job, out)
     except KeyboardInterrupt:
-        options.say(f"stopped. {out} keeps what was finished: run the same command again to go on.")
-        ctx.exit(options.INTERRUPTED)
+        options.stop(ctx, out)
     shard = asked.shard
     if record is None:
         output.show(f"shard {shard[0]}/{shard[1]} is done; {out} is complete when all are.")

@@ -115,8 +115,7 @@ def command(
     try:
         page = _run(plan, out, _executor(executor, workers, address), shard)
     except KeyboardInterrupt:
-        options.say(f"stopped. {out} keeps what was finished: run the same command again to go on.")
-        ctx.exit(options.INTERRUPTED)
+        options.stop(ctx, out)
     _tell(out, page, shard)
 
 

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -204,6 +204,12 @@ def say(sentence: str) -> None:
     from tqdm import tqdm
 
     tqdm.write(f"cvgl-bench: {sentence}", file=sys.stderr)
+
+
+def stop(ctx: click.Context, out: object) -> NoReturn:
+    """End after Ctrl-C, saying that the folder is worth going on with."""
+    say(f"stopped. {out} keeps what was finished: run the same command again to go on.")
+    ctx.exit(INTERRUPTED)
 
 
 def progress_bar(total: int, what: str, unit: str = " images") -> tqdm[Any]:
